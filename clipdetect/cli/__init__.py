@@ -1,0 +1,103 @@
+"""The command: its group, and exceptions as messages and exit codes, here and nowhere else.
+
+A command's module is imported when the command is called, so that `--help` stays light.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from types import TracebackType
+
+import click
+
+from clipdetect.errors import ClipdetectError, ConfigError
+from clipdetect.registry import did_you_mean
+
+COMMANDS = {
+    "score": "score the records (the command if none is named)",
+    "eval": "compare a scored stream with the truth in a label field",
+    "list": "estimators, thresholds and formats, and their parameters",
+    "config": "print the resolved configuration, or check a file",
+    "state": "what a state file holds",
+}
+CLOSED_PIPE, INTERRUPTED = 141, 130
+# Once imported, the modules `list` and `eval` hide the builtins of that name in this file.
+
+
+class Commands(click.Group):
+    """A first word that is a command is the command; anything else goes to `score`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `score` in front unless a command is named."""
+        return super().parse_args(ctx, args if args and args[0] in COMMANDS else ["score", *args])
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, nothing imported."""
+        return [*COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command object of `cli/NAME.py`."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"clipdetect.cli.{cmd_name}").command
+        return command
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads cost start time and gain nothing here
+    group = Commands("clipdetect", context_settings={"max_content_width": 80})
+    try:
+        code = group.main(None if argv is None else [*argv], "clipdetect", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return int(code or 0)
+    except click.Abort:
+        return INTERRUPTED
+    except click.ClickException as error:
+        return _said(_usage(error), error.exit_code)
+    except ClipdetectError as error:
+        return _said(str(error), error.exit_code)
+    except BrokenPipeError:
+        _silence_stdout()
+        return CLOSED_PIPE
+    except OSError as error:
+        _silence_stdout()
+        return _said(f"{error.filename or 'stdout'}: {error.strerror or error}", ClipdetectError.exit_code)
+    except ValueError as error:  # components refuse with plain ValueError
+        return _said(f"{_origin(error.__traceback__)}: {error}", ConfigError.exit_code)
+
+
+def _said(message: str, code: int) -> int:
+    from clipdetect.display import printable
+
+    for line in message.splitlines():
+        click.echo(f"clipdetect: {printable(line)}", err=True)
+    return code
+
+
+def _usage(error: click.ClickException) -> str:
+    """The message for a wrong command line, with where to read on."""
+    message = error.format_message()
+    if isinstance(error, click.NoSuchOption):
+        message = f"No such option: {error.option_name}{did_you_mean(error.option_name, error.possibilities or ())}"
+    context = getattr(error, "ctx", None)
+    path = context.command_path.removesuffix(" score") if context is not None else "clipdetect"
+    return f"{message}\nTry '{path} --help' for help."
+
+
+def _origin(trace: TracebackType | None) -> str:
+    """The module that raised, without the package's name."""
+    name = "clipdetect"
+    while trace is not None:
+        name = trace.tb_frame.f_globals.get("__name__", name)
+        trace = trace.tb_next
+    return name.removeprefix("clipdetect.")
+
+
+def _silence_stdout() -> None:
+    """Nothing more to stdout, so that Python's own flush at exit cannot fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

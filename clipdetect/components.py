@@ -1,0 +1,203 @@
+"""The contracts of what is pluggable: feature, change-point detector, estimator, threshold.
+
+All models of all keys live in one set of named arrays whose first axis is the key's slot. A
+component declares its arrays in `state_spec`, the detector allocates them and calls `step` once per
+block with one slot number per row. A row of zeros is a fresh key, and zero padding along the field
+axes is a column never seen, so that arrays grow without the component's help. A new component is
+one file: a class here subclassed, its kernel beside it, its docstring its documentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from clipdetect.jit import Engine, Kernel
+
+State = dict[str, np.ndarray]
+Spec = dict[str, tuple[tuple[int, ...], Any]]
+RawKind = Literal["residual", "distance", "level"]
+
+
+@dataclass(slots=True)
+class Rows:
+    """One block of records as plain arrays, all C-contiguous and writable; kernels get the arrays.
+
+    X : (n, d) float64, NaN where missing.
+    time : (n,) float64, epoch seconds or NaN.
+    label : (n,) float64, 0, 1 or NaN; to be used after scoring only.
+    learn : (n,) bool, whether the record may change the state.
+    restart : (n,) bool, whether the key's estimator starts afresh with this row.
+    """
+
+    X: np.ndarray
+    time: np.ndarray
+    label: np.ndarray
+    learn: np.ndarray
+    restart: np.ndarray
+
+    def part(self, start: int, stop: int, columns: int) -> Rows:
+        """Rows `start` to `stop`, the first `columns` fields, contiguous."""
+        return Rows(
+            np.ascontiguousarray(self.X[start:stop, :columns]),
+            self.time[start:stop],
+            self.label[start:stop],
+            self.learn[start:stop],
+            self.restart[start:stop],
+        )
+
+
+@dataclass(slots=True)
+class Params:
+    """What a component is told of the run when it is bound.
+
+    rate : wanted share of flagged records on clean data, in (0, 1).
+    warmup : raw scores a key must have given before it is scored; the detector holds it.
+    raw_kind : what the estimator's raw score is; for thresholds.
+    """
+
+    engine: Engine = field(default_factory=Engine)
+    rate: float = 0.001
+    warmup: int = 32
+    raw_kind: RawKind = "residual"
+
+
+class Component:
+    """Named arrays per key and a `step` over blocks.
+
+    The constructor takes the component's own parameters as keywords, each with a type annotation
+    and a default, stores each under its name, and raises ValueError on a bad value. A parameter
+    annotated with a component class is built by the registry from the nested spec; its arrays
+    appear as `child/name`.
+    """
+
+    kind: ClassVar[str]
+    fields: Sequence[str] = ()
+    params: Params
+
+    def bind(self, fields: Sequence[str], params: Params) -> None:
+        """Learn the field names and the run's settings: once, and again when a column opens.
+
+        Raises ValueError where fields and parameters do not go together.
+        """
+        self.fields = tuple(fields)
+        self.params = params
+        for child in self.children().values():
+            child.bind(fields, params)
+
+    def children(self) -> dict[str, Component]:
+        """Nested components by parameter name."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, Component)}
+
+    def state_spec(self, n_features: int) -> Spec:
+        """Arrays per key: name -> (shape, dtype); field axes last."""
+        return {}
+
+    def shared_spec(self, n_features: int) -> Spec:
+        """Arrays that all keys read, once; part of the checkpoint."""
+        return {}
+
+    def reset(self, state: State, slots: np.ndarray, seeds: np.ndarray) -> None:
+        """Make `slots` fresh keys. The detector has zeroed their rows; override to do more.
+
+        seeds : (len(slots),) int64 below 2**31, from the run's seed, component and key text.
+        """
+
+    def run(self, kernel: Kernel, rows: int, *args: Any) -> Any:
+        """Call a kernel on the run's engine."""
+        return self.params.engine.call(kernel, rows, *args)
+
+
+def full_spec(component: Component, n_features: int, shared: bool = False) -> Spec:
+    """A component's arrays with those of its nested components, as `child/name`."""
+    spec = dict(component.shared_spec(n_features) if shared else component.state_spec(n_features))
+    for name, child in component.children().items():
+        spec.update({f"{name}/{key}": value for key, value in full_spec(child, n_features, shared).items()})
+    return spec
+
+
+def child_state(state: State, name: str) -> State:
+    """The arrays of the nested component `name`, under their own names."""
+    prefix = name + "/"
+    return {key[len(prefix) :]: array for key, array in state.items() if key.startswith(prefix)}
+
+
+class Feature(Component):
+    """Makes columns from records, with state per key."""
+
+    kind = "feature"
+
+    def step(self, state: State, slots: np.ndarray, columns: Sequence[np.ndarray], rows: Rows) -> np.ndarray:
+        """(n, m) float64 from float64 fields or int64 hashes of categories (-1 missing)."""
+        raise NotImplementedError
+
+    def names(self, columns: Sequence[str]) -> list[str]:
+        """Names of the m columns it makes."""
+        raise NotImplementedError
+
+
+class ChangePointDetector(Component):
+    """Says that the normal itself has changed."""
+
+    kind = "changepoint"
+
+    def step(self, state: State, slots: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+        """changed (n,) bool and since (n,) int64: how many of the key's records ago."""
+        raise NotImplementedError
+
+
+class Estimator(Component):
+    """Learns on line; says how strange each row is, and what it had expected.
+
+    raw_kind : `residual` (signed, around 0, |raw| is the strangeness), `distance` (>= 0, 0 = as
+        expected) or `level` (any location, higher = stranger).
+    """
+
+    kind = "estimator"
+    raw_kind: ClassVar[RawKind] = "residual"
+
+    def step(self, state: State, slots: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """raw (n,), expected (n, d), scale (n, d), all before the row is learned.
+
+        NaN in raw = no opinion yet; NaN in expected or scale = none.
+        """
+        raise NotImplementedError
+
+    def multiples(
+        self, state: State, slots: np.ndarray, low: np.ndarray, high: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What raw limits low, high (n,) mean in units of a field's scale; for `--bands`.
+
+        Override where the raw score is not (value - expected) / scale of the one field.
+        """
+        return low, high
+
+
+class Threshold(Component):
+    """Learns the tail of the raw scores; gives the calibrated score and the decision.
+
+    takes : the raw kinds it understands; a residual becomes |raw| for those that do not take it.
+    """
+
+    kind = "threshold"
+    takes: ClassVar[tuple[RawKind, ...]] = ("residual", "distance", "level")
+
+    def prepared(self, raw: np.ndarray) -> np.ndarray:
+        """The raw scores in a kind this threshold takes."""
+        if self.params.raw_kind == "residual" and "residual" not in self.takes:
+            return np.abs(raw)
+        return raw
+
+    def step(
+        self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """score (n,) float64, NaN where none, and flag (n,) int8: 0 clear, 1 flag, 2 abstained."""
+        raise NotImplementedError
+
+    def limits(self, state: State, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """low, high (n,): the raw scores at which it would flag now, NaN where it has none."""
+        nothing = np.full(len(slots), np.nan)
+        return nothing, nothing.copy()

@@ -1,0 +1,349 @@
+"""The anchored ladder: clipped SGD at six rates, and the slowest that the faster ones do not contradict."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from clipdetect.components import Estimator, Rows, Spec, State
+from clipdetect.jit import kernel
+from clipdetect.numerics.combine import NEVER_MOVED, combine
+from clipdetect.numerics.several import limits_of_all
+
+__all__ = ["Level"]
+
+EXPERTS = 6
+FIRST_RATE = 1.0 / 16.0  # of the fastest expert; each slower one has half of the one before
+START = 8  # values of a field before there is an opinion
+CLIP = 1.75  # scales; how far one value moves an expert at most
+REJECT = 5.2  # scales; farther values move no expert, because the anchor brings them back
+SCALE_RATE = 0.01  # of the scale: some 200 values
+SCALE_CLIP = 2.0
+TO_SIGMA = 1.36  # standard deviations of a Gaussian in one clipped mean scale
+CRITICAL = 3.89  # disagreement, in standard errors, that counts: 1 - 2e-4 of a chi-square with one degree
+SLACK = 0.5  # more than that before an expert is moved
+ANCHOR_VARIANCE = 1.6  # of a median, times the window, in variances of a value
+MEMORY = 0.002  # rate of the autocorrelation
+MOST_CORRELATION = 0.95
+CORRELATION_AFTER = 60  # values before the autocorrelation is believed
+UNREADABLE = 1e150  # larger values would overflow when squared
+
+
+@kernel
+def middle(ordered, k, j, n):
+    """Median of the first n sorted values of field j."""
+    if n % 2 == 1:
+        return ordered[k, n // 2, j]
+    return 0.5 * (ordered[k, n // 2 - 1, j] + ordered[k, n // 2, j])
+
+
+@kernel
+def slide(x, k, j, n, window, ordered):
+    """Put value number n (from 0) of field j into its window; the sorted copy shifts between two places."""
+    size = window.shape[1]
+    at = n % size
+    if n < size:
+        place = n
+    else:
+        old = window[k, at, j]
+        low = 0
+        high = size - 1
+        while low < high:
+            half = (low + high) // 2
+            if ordered[k, half, j] < old:
+                low = half + 1
+            else:
+                high = half
+        place = low
+        while place < size - 1 and ordered[k, place + 1, j] < x:
+            ordered[k, place, j] = ordered[k, place + 1, j]
+            place += 1
+    while place > 0 and ordered[k, place - 1, j] > x:
+        ordered[k, place, j] = ordered[k, place - 1, j]
+        place -= 1
+    ordered[k, place, j] = x
+    window[k, at, j] = x
+
+
+@kernel
+def rescale(size, patience, k, j, scale, run, count):
+    """One clipped step of the scale on the log axis; a long run of surprises makes the steps larger.
+
+    size: |residual| > 0. The fixed point is mean min(size / scale, 2) = 1.
+    """
+    if not scale[k, j] > 0.0:
+        scale[k, j] = size
+        return
+    y = min(size / scale[k, j], 1e9)
+    if y > 2.0:
+        run[k, j] = max(run[k, j], 0) + 1
+    elif y < 0.125:
+        run[k, j] = min(run[k, j], 0) - 1
+    else:
+        run[k, j] = 0
+    rate = max(SCALE_RATE, 1.0 / (count[k, j] + 1.0))
+    beyond = abs(run[k, j]) - patience
+    if beyond > 0:
+        rate = min(0.25, rate * (1.0 + beyond / 8.0))
+    scale[k, j] *= math.exp(rate * (min(y, SCALE_CLIP) - 1.0))
+
+
+@kernel
+def agrees(k, e, j, anchor, level, anchor_variance, experts, rates, variances):
+    """Whether expert e is within the square root of `level` standard errors of the anchor and all faster ones.
+
+    The variance of the difference of two exponential averages of the same values is exact; for
+    experts at their final rates it stands in `variances` (6, 6), the diagonal that of one alone.
+    """
+    mine = experts[k, e, j]
+    own = rates[k, e, j]
+    settled = own == variances[0, EXPERTS + e]
+    own_variance = variances[e, e] if settled else own / (2.0 - own)
+    gap = mine - anchor
+    if gap * gap > level * (anchor_variance + own_variance):
+        return False
+    for f in range(e):
+        gap = mine - experts[k, f, j]
+        rate = rates[k, f, j]
+        if settled and rate == variances[0, EXPERTS + f]:
+            variance = variances[e, f]
+        else:
+            variance = rate / (2.0 - rate) + own_variance - 2.0 * rate * own / (rate + own - rate * own)
+            if variance < 0.02 * rate:
+                continue
+        if gap * gap > level * variance:
+            return False
+    return True
+
+
+@kernel
+def climb(k, j, anchor, square, size, experts, rates, variances):
+    """The slowest expert that agrees with all before it, or the anchor; the rest are re-based on it.
+
+    square: what one squared standard error is worth, in squared units of the field.
+    """
+    anchor_variance = ANCHOR_VARIANCE / size
+    best = -1
+    level = CRITICAL * CRITICAL * square
+    while best + 1 < EXPERTS and agrees(k, best + 1, j, anchor, level, anchor_variance, experts, rates, variances):
+        best += 1
+    if best == EXPERTS - 1:
+        return experts[k, best, j]
+    if best < 0:
+        out = anchor
+        rate = 1.0 / (size / ANCHOR_VARIANCE + 1.0)
+    else:
+        out = experts[k, best, j]
+        rate = rates[k, best, j] / (1.0 + rates[k, best, j])
+    level = (CRITICAL + SLACK) * (CRITICAL + SLACK) * square
+    for e in range(best + 1, EXPERTS):
+        if not agrees(k, e, j, anchor, level, anchor_variance, experts, rates, variances):
+            experts[k, e, j] = out
+            rates[k, e, j] = max(rate, variances[0, EXPERTS + e])
+    return out
+
+
+@kernel
+def correlate(error, k, j, count, moments):
+    """Lag-one autocorrelation of the clipped residuals, in [0, 0.95]. moments: (K, 3, d)."""
+    rate = max(MEMORY, 1.0 / count[k, j])
+    moments[k, 0, j] += rate * (error * moments[k, 2, j] - moments[k, 0, j])
+    moments[k, 1, j] += rate * (error * error - moments[k, 1, j])
+    moments[k, 2, j] = error
+    if count[k, j] < CORRELATION_AFTER or not moments[k, 1, j] > 0.0:
+        return 0.0
+    return min(MOST_CORRELATION, max(0.0, moments[k, 0, j] / moments[k, 1, j]))
+
+
+@kernel
+def learn_value(
+    x, k, j, reject, variances, origin, count, window, ordered, experts, rates, expected, scale, run, smallest, moments
+):
+    """Field j of key k learns x (its origin not yet subtracted); `expected` is then the next prediction."""
+    size = window.shape[1]
+    n = count[k, j]
+    if n == 0:
+        origin[k, j] = x
+        scale[k, j] = 0.0
+        run[k, j] = 0
+        smallest[k, j] = 0.0
+        for m in range(3):
+            moments[k, m, j] = 0.0
+    v = x - origin[k, j]
+    if n > 0:
+        step = abs(v - window[k, (n - 1) % size, j])
+        if step > 0.0 and (smallest[k, j] == 0.0 or step < smallest[k, j]):
+            smallest[k, j] = step
+    residual = v - expected[k, j]
+    slide(v, k, j, n, window, ordered)
+    count[k, j] = n + 1
+    filled = min(n + 1, size)
+    anchor = middle(ordered, k, j, filled)
+    if n + 1 <= START:
+        for e in range(EXPERTS):
+            experts[k, e, j] = anchor
+            rates[k, e, j] = 1.0 / (n + 2.0)
+        expected[k, j] = anchor
+        if n + 1 == START:  # half the interquartile range, brought to this scale's unit
+            scale[k, j] = 0.545 * (ordered[k, START - 3, j] - ordered[k, 2, j])
+        return
+    if residual != 0.0:  # exact zeros say nothing about the size of the rest
+        rescale(abs(residual), size, k, j, scale, run, count)
+    unit = max(scale[k, j], 0.5 * smallest[k, j])
+    quarter = filled // 4
+    if ordered[k, quarter, j] == ordered[k, filled - 1 - quarter, j]:  # half of the window is one value
+        for e in range(EXPERTS):
+            experts[k, e, j] = anchor
+            rates[k, e, j] = 1.0 / (size / ANCHOR_VARIANCE + 1.0)
+        expected[k, j] = anchor
+        return
+    limit = CLIP * unit
+    for e in range(EXPERTS):
+        gap = v - experts[k, e, j]
+        rate = rates[k, e, j]
+        if not (reject and abs(gap) > REJECT * unit):
+            experts[k, e, j] += rate * min(max(gap, -limit), limit)
+        if rate > variances[0, EXPERTS + e]:  # a plain mean at first: 1/(n + 2) after 1/(n + 1)
+            rates[k, e, j] = max(variances[0, EXPERTS + e], rate / (1.0 + rate))
+    rho = correlate(min(max(residual, -limit), limit), k, j, count, moments)
+    square = unit * unit * (1.0 + rho) / (1.0 - rho)
+    expected[k, j] = climb(k, j, anchor, square, size * 1.0, experts, rates, variances)
+
+
+@kernel
+def step(
+    X, slots, learn, restart, reject, variances, origin, count, window, ordered, experts, rates, expected, scale, run,
+    smallest, moments, location, spread, judged, raw, centre, unit, z, top,
+):  # fmt: skip
+    """Score each row, then learn it. X, centre, unit, z: (n, d); raw: (n,); top: (d,) scratch."""
+    for i in range(X.shape[0]):
+        k = slots[i]
+        if restart[i] and learn[i]:
+            judged[k] = 0
+            for j in range(X.shape[1]):
+                count[k, j] = 0
+        columns = 0
+        for j in range(X.shape[1]):
+            x = X[i, j]
+            n = count[k, j]
+            readable = abs(x) < UNREADABLE
+            z[i, j] = math.nan
+            if n >= START:
+                own = max(scale[k, j], 0.5 * smallest[k, j])
+                ulp = 1e-15 * abs(origin[k, j] + expected[k, j])  # spacing of floats there
+                centre[i, j] = origin[k, j] + expected[k, j]
+                unit[i, j] = TO_SIGMA * own
+                if readable:
+                    residual = (x - origin[k, j]) - expected[k, j]
+                    if residual == 0.0:
+                        z[i, j] = 0.0
+                    elif own > 0.0:
+                        z[i, j] = min(max(residual / (TO_SIGMA * max(own, ulp)), -1e300), 1e300)
+                    else:  # the first change of a constant
+                        z[i, j] = math.copysign(NEVER_MOVED, residual)
+            if n > 0 or (readable and learn[i]):
+                columns += 1
+        raw[i] = combine(z, i, columns, learn[i], k, location, spread, judged, top)
+        if learn[i]:
+            for j in range(X.shape[1]):
+                if abs(X[i, j]) < UNREADABLE:
+                    learn_value(
+                        X[i, j], k, j, reject, variances, origin, count, window, ordered, experts, rates, expected,
+                        scale, run, smallest, moments,
+                    )  # fmt: skip
+
+
+def _variances() -> np.ndarray:
+    """(6, 12): variances of the difference of experts at their final rates, then, in row 0, those rates."""
+    table = np.zeros((EXPERTS, 2 * EXPERTS))
+    rates = [FIRST_RATE / 2**e for e in range(EXPERTS)]
+    table[0, EXPERTS:] = rates
+    for e, own in enumerate(rates):
+        for f, rate in enumerate(rates):
+            table[e, f] = rate / (2 - rate) + own / (2 - own) - 2 * rate * own / (rate + own - rate * own)
+        table[e, e] = own / (2 - own)
+    return table
+
+
+class Level(Estimator):
+    """Anchored ladder of clipped SGD: follows drift and jumps, not outliers; nothing to tune.
+
+    Six averages at rates 1/16 to 1/512 learn each value by a clipped step [1]_, and the slowest one
+    that no faster one and no running median contradicts is the expected value (Lepski's rule [2]_).
+    The median of the last `patience` values anchors them: after a jump of any size the ladder stands
+    on the new level within patience/2 + 3 records, where one clipped average needs thousands.
+    Each field has its own ladder, scale and autocorrelation. Not for seasonal fields whose rhythm is
+    short against the record rate (it lags), nor for anomalies in shape that keep the level.
+
+    Parameters
+    ----------
+    patience : how many records of something new make it the new normal, about twice over; window of
+        the median, >= 5. Bursts up to patience/4 leave no trace. [records]
+    reject : whether values beyond five scales move no average at all. False is pure clipping, with
+        three times the error under gross outliers.
+
+    Cost
+    ----
+    O(patience) shifts and 21 comparisons a field and record.
+
+    State
+    -----
+    About 2 * patience + 24 floats a field: 0.5 KB at the default.
+
+    Notes
+    -----
+    The ladder, the anchor, the scale (a clipped mean of |residual|, learned on the log axis) and the
+    rule that combines fields are ours; from [1]_ come the clipped step and its use under drift and
+    corruption at once. No regret bound is claimed for the whole.
+
+    References
+    ----------
+    .. [1] A. Sankararaman, B. Narayanaswamy, "Online robust non-stationary estimation", NeurIPS 2023.
+    .. [2] O. Lepski, "On a problem of adaptive estimation in Gaussian white noise", Theory of
+       Probability and its Applications 35(3), 1991.
+    """
+
+    raw_kind = "residual"
+
+    def __init__(self, patience: int = 21, reject: bool = True) -> None:
+        if patience < 5:
+            raise ValueError(f"patience must be at least 5 records, got {patience}")
+        self.patience = patience
+        self.reject = reject
+        self._variances = _variances()
+
+    def state_spec(self, n_features: int) -> Spec:
+        d, w = n_features, max(self.patience, START)
+        per_field = ("origin", "expected", "scale", "smallest")
+        return {
+            **{name: ((d,), np.float64) for name in per_field},
+            "count": ((d,), np.int64),
+            "run": ((d,), np.int64),
+            "window": ((w, d), np.float64),
+            "ordered": ((w, d), np.float64),
+            "experts": ((EXPERTS, d), np.float64),
+            "rates": ((EXPERTS, d), np.float64),
+            "moments": ((3, d), np.float64),
+            "location": ((2,), np.float64),
+            "spread": ((2,), np.float64),
+            "judged": ((), np.int64),
+        }
+
+    def step(self, state: State, slots: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        n, d = rows.X.shape
+        raw, centre, unit = np.full(n, np.nan), np.full((n, d), np.nan), np.full((n, d), np.nan)
+        names = (
+            "origin", "count", "window", "ordered", "experts", "rates", "expected", "scale", "run", "smallest",
+            "moments", "location", "spread", "judged",
+        )  # fmt: skip
+        self.run(
+            step, n, rows.X, slots, rows.learn, rows.restart, self.reject, self._variances, *[state[name] for name in names],
+            raw, centre, unit, np.empty((n, d)), np.empty(d),
+        )  # fmt: skip
+        return raw, centre, unit
+
+    def multiples(
+        self, state: State, slots: np.ndarray, low: np.ndarray, high: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return limits_of_all(state["count"], state["location"], state["spread"], slots, low, high)

@@ -1,0 +1,185 @@
+"""One kernel source, two engines: interpreted at once, compiled by numba when that pays.
+
+A kernel is a module-level function of plain arrays and scalars. Interpreted, it runs on memoryviews
+of the same numpy arrays (twice as fast as numpy indexing, same bits); compiled, on the arrays. Both
+give bit-identical results as long as a kernel keeps to full scalar indexing, `math` functions and
+plain loops: no `**`, no numpy calls, no `sum`, no log of 0 and no exp over 700.
+
+This module alone imports numba, and only when the first kernel is to be compiled.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import math
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+EngineName = Literal["auto", "python", "numba"]
+PAYS_AFTER = 0.3  # interpreted kernel seconds after which loading the compiler pays (ski rental)
+SLOW_RECORD = 0.005  # a single record that costs more than this is compiled at once [s]
+
+
+class Kernel:
+    """A plain function until numba is asked for; callable from another kernel in either engine."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        self._compiled: Any = None
+
+    def __call__(self, *args: Any) -> Any:
+        return self.function(*args)
+
+    @property
+    def compiled(self) -> Any:
+        """The numba dispatcher, made at first use and cached on disk where a place is writable."""
+        if self._compiled is None:
+            numba = _numba()
+            try:
+                self._compiled = numba.njit(self.function, cache=True, nogil=True)
+            except RuntimeError:  # nowhere to write a cache
+                self._compiled = numba.njit(self.function, nogil=True)
+        return self._compiled
+
+    @property
+    def _numba_type_(self) -> Any:
+        _numba()
+        from numba import types
+
+        return types.Dispatcher(self.compiled)
+
+
+def kernel(function: Callable[..., Any]) -> Kernel:
+    """Mark a module-level function as a kernel."""
+    return Kernel(function)
+
+
+def cache_directory() -> Path:
+    """Where compiled kernels are kept: named by a digest of the package's sources.
+
+    numba does not notice that a helper in another file was edited and would run stale code; a
+    folder a version cures that.
+    """
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    digest = hashlib.blake2b(digest_size=8)
+    package = Path(__file__).parent
+    for folder in ("", "numerics", "features", "changepoints", "estimators", "thresholds"):
+        for path in sorted((package / folder).glob("*.py")):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return Path(base) / "clipdetect" / f"{sys.implementation.cache_tag}-{digest.hexdigest()}"
+
+
+@functools.cache
+def _numba() -> Any:
+    os.environ.setdefault("NUMBA_DISABLE_INTEL_SVML", "1")  # its exp and log have other last bits
+    import numba
+
+    if "NUMBA_CACHE_DIR" not in os.environ:
+        numba.config.CACHE_DIR = str(cache_directory())
+    return numba
+
+
+def available() -> bool:
+    """Whether numba can be imported here."""
+    from importlib.util import find_spec
+
+    return find_spec("numba") is not None
+
+
+class Engine:
+    """Calls kernels, interpreted or compiled, and decides when to change over.
+
+    Parameters
+    ----------
+    name : `python` never compiles, `numba` compiles each kernel at its first call, `auto` starts
+        interpreted and compiles in a background thread once interpreted kernels have cost
+        `PAYS_AFTER` seconds and more input is already waiting, or a record costs `SLOW_RECORD`.
+
+    The change is one assignment between two blocks, so no call ever mixes engines. Where numba is
+    missing, `auto` and `python` are the same and `numba` raises ValueError.
+    """
+
+    def __init__(self, name: EngineName = "auto") -> None:
+        if name not in ("auto", "python", "numba"):
+            raise ValueError(f"engine must be auto, python or numba, got {name!r}")
+        if name == "numba" and not available():
+            raise ValueError("engine numba needs the package numba: pip install numba, or use auto")
+        self.name = name
+        self.spent = 0.0
+        self.slowest = 0.0  # seconds a record, in the block just done
+        self.error: Exception | None = None
+        self.switched = name == "numba"
+        self._fast: dict[Kernel, Any] = {}
+        self._seen: dict[Kernel, tuple[Any, ...]] = {}
+        self._loader: threading.Thread | None = None
+        self._can_load = name == "auto" and available() and os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
+
+    def call(self, kernel: Kernel, rows: int, *args: Any) -> Any:
+        """Run `kernel(*args)`; `rows` is the number of records, for the accounting."""
+        if self.name == "numba":
+            return kernel.compiled(*args)
+        fast = self._fast.get(kernel)
+        if fast is not None:
+            return fast(*args)
+        start = time.perf_counter()
+        result = kernel.function(*[memoryview(a) if isinstance(a, np.ndarray) else a for a in args])
+        taken = time.perf_counter() - start
+        self.spent += taken
+        self.slowest = max(self.slowest, taken / max(rows, 1))
+        if self._can_load and kernel not in self._seen:
+            self._seen[kernel] = tuple(a[:0].copy() if isinstance(a, np.ndarray) else a for a in args)
+        return result
+
+    def between_blocks(self, waiting: bool, saturated: bool) -> None:
+        """Called after each block: start the compiler when it pays.
+
+        `waiting`: more input is there already (a poll says so). `saturated`: the last read filled
+        its buffer, so nobody waits for a single answer and the load may hold up the stream.
+        """
+        pays = (self.spent > PAYS_AFTER and waiting) or self.slowest > SLOW_RECORD
+        self.slowest = 0.0
+        if not (self._can_load and pays):
+            return
+        self._can_load = False
+        self._loader = threading.Thread(target=self._load, name="clipdetect-compile", daemon=True)
+        self._loader.start()
+        if saturated:
+            self._loader.join()
+
+    @property
+    def loading(self) -> bool:
+        """Whether the compiler is at work in the background."""
+        return self._loader is not None and self._loader.is_alive()
+
+    def settle(self) -> None:
+        """Wait for a compilation under way, such as before the process forks."""
+        if self._loader is not None:
+            self._loader.join()
+
+    def _load(self) -> None:
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(0.0005)  # records keep flowing while numba is imported
+        try:
+            seen = dict(self._seen)  # a kernel first met later stays interpreted
+            for each, args in seen.items():
+                each.compiled(*args)  # zero rows: compiles, or reads the cache, and does nothing
+            self._fast = {each: each.compiled for each in seen}
+            self.switched = True
+        except Exception as error:  # a broken cache or compiler: interpreted is still right
+            self.error = error
+        finally:
+            sys.setswitchinterval(interval)
+
+
+def log_or(x: float, otherwise: float) -> float:
+    """log(x), or `otherwise` where x is not positive: the same in both engines."""
+    return math.log(x) if x > 0.0 else otherwise

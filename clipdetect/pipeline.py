@@ -1,0 +1,351 @@
+"""The loop: read a block, decode, score, annotate, write. Start reading here.
+
+bytes -> source -> format -> detector -> format -> sink -> bytes, block by block: whatever has
+arrived is processed and written at once. After each block the stream, the models and the state
+file agree, so that the end can come at any moment: end of input, a signal, a closed pipe, a full disk.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from clipdetect import registry, state
+from clipdetect.config import Config, fingerprint
+from clipdetect.detector import Detector, Scored
+from clipdetect.display import Talk
+from clipdetect.errors import ClipdetectError, ConfigError, InputError, StateError
+from clipdetect.explain import matters, reasons
+from clipdetect.formats import sniff
+from clipdetect.formats.select import Selection
+from clipdetect.records import Annotation, Batch, Format, FormatOptions
+from clipdetect.sink import ClosedPipe, Sink
+from clipdetect.source import FULL_READ, Interrupted, Signals, Source
+
+CLOSED_PIPE, FOUND, FAILED = 141, 10, 1  # exit codes
+
+
+def run(config: Config, paths: Sequence[str], sink: Sink | None = None) -> int:
+    """Score the files (or stdin) and return the exit code. Raises ConfigError for what is wrong from the start."""
+    talk = Talk(config.quiet, config.verbose, config.color, config.progress)
+    gc.freeze()
+    gc.disable()  # blocks of records hold no cycles
+    try:
+        with Signals() as signals:
+            pipeline = Pipeline(config, signals, talk, sink or Sink())
+            return pipeline.run(list(paths) or ["-"])
+    finally:
+        talk.close()
+        gc.enable()
+        gc.unfreeze()
+
+
+class Pipeline:
+    """One run of the command over its inputs."""
+
+    def __init__(self, config: Config, signals: Signals, talk: Talk, sink: Sink) -> None:
+        self.config, self.signals, self.talk, self.sink = config, signals, talk, sink
+        self.detector = config.detector()
+        self.selection = Selection(
+            config.field, config.exclude, config.max_fields, (*config.by, config.time, config.label)
+        )
+        self.detector.open_columns(self.selection.columns)
+        self.options = FormatOptions(
+            by=tuple(config.by),
+            time=config.time,
+            label=config.label,
+            coerce=config.coerce,
+            prefix=config.prefix,
+            pass_bad=config.on_error == "pass",
+            only_anomalies=config.only_anomalies,
+            bands=config.bands,
+            max_line=config.max_line,
+        )
+        self.fingerprint = fingerprint(config)
+        self.reader: Format | None = None
+        self.writer: Format | None = None
+        self.records = self.flagged = self.saved_at = 0
+        self.failed = self.writing = False
+        self.switch_told = self.eviction_told = self.unseen_told = False
+
+    # -- the whole run ------------------------------------------------------------------------
+
+    def run(self, paths: list[str]) -> int:
+        """Exit code of the run; the state is saved however it ends."""
+        code = 0
+        resumed = self._restore()
+        try:
+            if self.config.backfill and not resumed:
+                self._stream([self.config.backfill])
+                self.reader, self.records = None, 0
+            self.writing = True
+            self._stream(paths)
+            if self.writer is not None:
+                self.sink.write(self.writer.finish())
+            self._warn_unseen()
+        except Interrupted as stop:
+            code = 128 + stop.number
+        except ClosedPipe:
+            self._undo()
+            code = CLOSED_PIPE
+        except ConfigError:
+            raise  # found out by the first record: nothing has been learned
+        except ClipdetectError as error:
+            self.talk.error(str(error))
+            self.failed = True
+        if self.config.state:
+            try:
+                self._save()
+            except StateError as error:
+                self.talk.error(str(error))
+                self.failed = True
+        self.talk.close()
+        if code != CLOSED_PIPE:
+            self.talk.summary(self._counters())
+        if code:
+            return code
+        if self.failed:
+            return FAILED
+        return FOUND if self.config.exit_code and self.flagged else 0
+
+    def _stream(self, paths: list[str]) -> None:
+        for path in paths:
+            source = Source(path, self.signals)
+            try:
+                self._file(source)
+            except InputError as error:
+                if self.config.on_error == "fail":
+                    raise
+                self.talk.error(str(error))  # the remaining files are still scored
+                self.failed = True
+
+    def _file(self, source: Source) -> None:
+        head, pieces = b"", iter(source)
+        failure: InputError | None = None
+        try:
+            if self.reader is None:
+                for piece in pieces:
+                    head += piece
+                    if self._choose(head, False):
+                        break
+                else:
+                    if not self._choose(head, True):
+                        return  # an empty file
+        except InputError as error:
+            failure = error
+            if not head or not self._choose(head, True):
+                raise
+        assert self.reader is not None
+        self.reader.start(source.name)
+        if head:
+            self._block(self.reader.decode(head, False), source)
+        try:
+            if failure is None:
+                self._pump(pieces, source)
+        except InputError as error:
+            failure = error
+        self._block(self.reader.decode(b"", True), source)  # what a truncated file had is still scored
+        if failure is not None:
+            raise failure
+
+    def _pump(self, pieces: Iterator[bytes], source: Source) -> None:
+        assert self.reader is not None
+        for piece in pieces:
+            if piece:
+                self._block(self.reader.decode(piece, False), source)
+            if self.signals.report:
+                self.signals.report = False
+                self.talk.note("; ".join(self._counters()))
+
+    def _choose(self, head: bytes, final: bool) -> bool:
+        """Settle the formats from the first record; False where more bytes are needed."""
+        name = self.config.input_format
+        if name == "auto":
+            found = sniff(head, final or len(head) > self.config.max_line)
+            if found is None:
+                return False
+            name = found
+            if name == "text":
+                self.talk.note("no known format: lines pass through unscored; name one with --from, or pick out numbers")
+        target = self.config.output_format
+        converts = self.writing and target not in ("auto", name)
+        options = replace(self.options, objects=converts)
+        self.reader = registry.get("format", name)(options, self.selection)
+        if converts:
+            self.writer = registry.get("format", target)(options, self.selection)
+            self.sink.write(self.writer.begin())
+        return True
+
+    # -- one block ----------------------------------------------------------------------------
+
+    def _block(self, batch: Batch, source: Source) -> None:
+        stop = None
+        if batch.problems and self.config.on_error == "fail":
+            stop = batch.problems[0]
+            batch = _before(batch, stop.piece)
+        self.talk.problems(source.name, batch.problems, batch.values)
+        if self.config.state:
+            self.detector.begin()
+            self._before = (self.selection_then, self.records, self.flagged)
+        annotation = self._annotate(batch, self._score(batch))
+        self.records += len(batch.rows) + len(batch.problems)
+        if self.writing:
+            self.flagged += int(np.count_nonzero(annotation.anomaly))
+            codec = self.writer or self.reader
+            assert codec is not None
+            out = self.writer.render(batch, annotation) if self.writer else codec.splice(batch, annotation)
+            if out:
+                self.sink.write(out)
+            if self.config.state:
+                self.selection_then = self.selection.snapshot()
+                if self.records - self.saved_at >= self.config.checkpoint_every:
+                    self._save()
+        if stop is not None:
+            raise InputError(f"{source.name}:{stop.line}: {stop.message or stop.kind}")
+        self._after_block(source)
+
+    def _score(self, batch: Batch) -> Scored:
+        return self.detector.step(
+            batch.X,
+            batch.keys,
+            time=batch.time,
+            label=batch.label,
+            learn=not (self.config.freeze and self.writing),
+            opened=batch.opened,
+            fields=self.selection.columns,
+        )
+
+    def _annotate(self, batch: Batch, scored: Scored) -> Annotation:
+        config, fields = self.config, self.detector.columns
+        why = {}
+        anomaly = scored.flag == 1
+        for i in np.flatnonzero(anomaly).tolist():
+            found = reasons(fields, scored.X[i], scored.expected[i], scored.scale[i])
+            if matters(found, config.direction, config.min_change.value, config.min_change.percent):
+                why[i] = found
+            else:
+                anomaly[i] = False
+        bands = seen = None
+        if scored.low is not None and scored.high is not None:
+            bands = (scored.expected, scored.low, scored.high)
+            seen = ~(np.isnan(scored.expected) & np.isnan(scored.X))
+        abstain = scored.flag == 2
+        return Annotation(
+            fields=fields,
+            score=scored.score,
+            anomaly=anomaly,
+            why=why,
+            abstain=abstain if abstain.any() else None,
+            changepoint=scored.changed,
+            bands=bands,
+            seen=seen,
+            keep=anomaly if config.only_anomalies else None,
+        )
+
+    def _after_block(self, source: Source) -> None:
+        engine = self.detector.engine
+        if engine.switched:
+            source.read_size = FULL_READ
+            if not self.switch_told:
+                self.switch_told = True
+                self.talk.detail(f"kernels are compiled from record {self.records + 1} on")
+        else:
+            engine.between_blocks(source.waiting, source.saturated)
+            if engine.error is not None and not self.switch_told:
+                self.switch_told = True
+                self.talk.note(f"the compiler failed, going on interpreted: {engine.error}")
+        if self.detector.keys.evicted and not self.eviction_told:
+            self.eviction_told = True
+            self.talk.note(f"more than {self.config.max_keys:,} keys: the least recently used are evicted (--max-keys)")
+        for name in self.selection.drain():
+            self.talk.note(name)
+        if not self.unseen_told and self.records >= 1000:
+            self._warn_unseen()
+        self.talk.progress(self.records, self.flagged, source.name)
+
+    def _warn_unseen(self) -> None:
+        """A field asked for by name that no record had is most likely misspelt."""
+        if self.unseen_told:
+            return
+        self.unseen_told = True
+        for message in self.selection.unseen():
+            self.talk.note(message)
+            if self.config.on_error == "fail":
+                self.failed = True
+        self.talk.detail("watching " + (", ".join(self.selection.columns) or "no field"))
+
+    def _counters(self) -> list[str]:
+        evicted = self.detector.keys.evicted
+        return [
+            f"{self.records:,} records, {self.flagged:,} flagged, {len(self.detector.keys):,} keys"
+            + (f", {evicted:,} evicted" if evicted else "")
+        ]
+
+    # -- state --------------------------------------------------------------------------------
+
+    def _restore(self) -> bool:
+        """Continue from the state file where there is one."""
+        self.selection_then = self.selection.snapshot()
+        path = self.config.state
+        if not path:
+            return False
+        if not os.path.exists(path):
+            folder = os.path.dirname(os.path.realpath(path))
+            if not os.path.isdir(folder):
+                raise ConfigError(f"{path}: no such folder for the state file: {folder}")
+            return False
+        head, keys, arrays = state.load(path)
+        state.check_config(path, head["config"], self.fingerprint)
+        try:
+            self.selection.restore(head["selection"])
+            self.detector.load(head["detector"], keys, arrays)
+        except (ValueError, KeyError, TypeError) as error:
+            raise StateError(f"{path}: cannot continue from this state: {error}") from error
+        self.records = self.saved_at = head["records"]
+        self.selection_then = self.selection.snapshot()
+        self.unseen_told = True
+        self.talk.detail(f"continuing from {path} after {self.records:,} records")
+        return True
+
+    def _save(self) -> None:
+        detector, keys, arrays = self.detector.dump()
+        head = {
+            "records": self.records,
+            "fields": self.selection.columns,
+            "config": self.fingerprint,
+            "selection": self.selection_then,
+            "detector": detector,
+        }
+        state.save(self.config.state, head, keys, arrays)
+        self.saved_at = self.records
+
+    def _undo(self) -> None:
+        """Back to before the block that was not written whole."""
+        if self.config.state:
+            self.detector.undo()
+            self.selection_then, self.records, self.flagged = self._before
+            self.selection.restore(self.selection_then)
+
+
+def _before(batch: Batch, piece: int) -> Batch:
+    """The part of a batch before one of its pieces."""
+    n = int(np.searchsorted(batch.rows, piece))
+
+    def cut(values: np.ndarray | None) -> np.ndarray | None:
+        return None if values is None else values[:n]
+
+    return Batch(
+        pieces=batch.pieces[:piece],
+        rows=batch.rows[:n],
+        X=batch.X[:n],
+        keys=None if batch.keys is None else batch.keys[:n],
+        time=cut(batch.time),
+        label=cut(batch.label),
+        opened=[each for each in batch.opened if each[0] < n],
+        values=[],
+        objects=None if batch.objects is None else batch.objects[:n],
+    )

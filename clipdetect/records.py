@@ -1,0 +1,170 @@
+"""What flows between formats and the pipeline: blocks of records in, annotations back.
+
+A format turns bytes into a `Batch` and a `Batch` with its `Annotation` into bytes. It knows
+nothing of models; the detector knows nothing of bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+
+class Problem(NamedTuple):
+    """A record that cannot be read: its place among the batch's pieces, line, kind and message.
+
+    kind is one short stable phrase for counting (`invalid JSON`, `not UTF-8`, `ragged row`,
+    `too long`, `too deep`, `truncated`, ...); message says more (`expected ',' at column 17`).
+    """
+
+    piece: int
+    line: int
+    kind: str
+    message: str
+
+
+class ValueProblem(NamedTuple):
+    """Unreadable values of one kind in a block: how many, and where the first was.
+
+    kind: `missing`, `null`, `text`, `not finite`, `too large`, `boolean`, `not a number` ...
+    """
+
+    kind: str
+    count: int
+    line: int
+    field: str
+    message: str
+
+
+class Reason(NamedTuple):
+    """One field of `why`; `expected` and `deviation` are NaN where the estimator has none."""
+
+    field: str
+    value: float
+    expected: float
+    deviation: float
+
+
+@dataclass(slots=True)
+class Batch:
+    """A block of input.
+
+    pieces : every byte of the block in order; each record, blank line, header or separator with
+        its own line end. Joined, the pieces of a stream are the stream.
+    rows : (n,) int64, the pieces that are readable records.
+    X : (n, d) float64, d = number of columns open at the end of the block; NaN missing.
+    keys : key text per row, or None without `--by`.
+    time, label : (n,) float64 or None where not asked for.
+    opened : [(row, columns open from this row on)], ascending; columns before that are unchanged.
+    problems : records that cannot be read, in order.
+    values : unreadable values, one entry a kind.
+    objects : the records as dicts, where the output needs them, else None.
+    """
+
+    pieces: list[bytes]
+    rows: np.ndarray
+    X: np.ndarray
+    keys: list[str] | None = None
+    time: np.ndarray | None = None
+    label: np.ndarray | None = None
+    opened: list[tuple[int, int]] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    values: list[ValueProblem] = field(default_factory=list)
+    objects: list[dict[str, Any]] | None = None
+
+
+@dataclass(slots=True)
+class Annotation:
+    """What is appended to the n readable records of a batch.
+
+    score : (n,) float64, already rounded to 6 significant digits, NaN = null.
+    anomaly : (n,) bool.
+    why : reasons by row, for flagged rows, largest deviation first.
+    abstain : (n,) bool or None.
+    changepoint : (n,) bool or None without a change-point detector.
+    bands : expected, lower, upper (n, d) with NaN = null, or None without `--bands`.
+    seen : (n, d) bool with bands: whether the key has ever had a number in that column.
+    keep : (n,) bool or None; only these rows are written.
+    """
+
+    fields: list[str]
+    score: np.ndarray
+    anomaly: np.ndarray
+    why: dict[int, list[Reason]]
+    abstain: np.ndarray | None = None
+    changepoint: np.ndarray | None = None
+    bands: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+    seen: np.ndarray | None = None
+    keep: np.ndarray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FormatOptions:
+    """What a format needs to know of the run.
+
+    by, time, label : dotted paths, or empty.
+    coerce : numbers written as text are numbers (JSON).
+    prefix : before the names of appended fields.
+    pass_bad : an unreadable record leaves as it came (else it is dropped).
+    only_anomalies : pieces that are no rows (but a header) are dropped too.
+    bands, changepoint : whether those appendices are made.
+    max_line : a longer record is a bad one. [bytes]
+    objects : the batch must carry `objects`, because another format writes them.
+    """
+
+    by: tuple[str, ...] = ()
+    time: str = ""
+    label: str = ""
+    coerce: bool = False
+    prefix: str = ""
+    pass_bad: bool = True
+    only_anomalies: bool = False
+    bands: bool = False
+    changepoint: bool = False
+    max_line: int = 16 * 1024 * 1024
+    objects: bool = False
+
+
+class Format:
+    """Bytes <-> records, for one run over one or more files.
+
+    `start` is called at the beginning of each file, then `decode` with whatever bytes have arrived,
+    the last time with `final`. How the bytes are cut into calls never changes the joined output.
+    """
+
+    kind: ClassVar[str] = "format"
+    name: ClassVar[str] = ""
+
+    def __init__(self, options: FormatOptions, selection: Any) -> None:
+        self.options = options
+        self.selection = selection
+
+    def start(self, name: str) -> None:
+        """A new file begins; `name` is for messages."""
+        raise NotImplementedError
+
+    def decode(self, data: bytes, final: bool) -> Batch:
+        """The complete records in what was carried over and `data`; the rest is carried over.
+
+        Raises InputError where the file cannot go on (a CSV header that differs from the first
+        file's), ConfigError where a field of the first record has an appended name.
+        """
+        raise NotImplementedError
+
+    def splice(self, batch: Batch, annotation: Annotation) -> bytes:
+        """The output: the input's own bytes with the annotation inserted."""
+        raise NotImplementedError
+
+    def begin(self) -> bytes:
+        """What `render` output starts with (a bracket, a header needing no record)."""
+        return b""
+
+    def render(self, batch: Batch, annotation: Annotation) -> bytes:
+        """The output for records of another format, from `batch.objects`; bad pieces as they came."""
+        raise NotImplementedError
+
+    def finish(self) -> bytes:
+        """What `render` output ends with."""
+        return b""

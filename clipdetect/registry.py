@@ -1,0 +1,410 @@
+"""Names to components: this package's modules first, then the entry points of installed plug-ins.
+
+A built-in is one file: `estimators/level.py`, with its one class in `__all__`, is the estimator
+`level`. A plug-in is an entry point in the group `clipdetect.estimators`, `clipdetect.thresholds`,
+`clipdetect.changepoints` or `clipdetect.features`. Listing names imports none of them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import math
+import pkgutil
+import re
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+    from clipdetect.components import Component
+
+FOLDERS = {
+    "feature": "features",
+    "changepoint": "changepoints",
+    "estimator": "estimators",
+    "threshold": "thresholds",
+    "format": "formats",
+}
+# The folder of formats holds their shared helpers too, so their names are written out.
+FORMATS = ("jsonl", "json", "csv", "tsv", "plain", "text")
+WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+@dataclass(frozen=True)
+class ComponentSpec:
+    """A component asked for: its name, and the parameters that are not left at their defaults."""
+
+    name: str
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+class SpecError(ValueError):
+    """What is wrong with a spec, and where: `estimator.level.patience: must be a whole number, got 'x'`.
+
+    path : from the kind inwards, such as ("estimator", "level", "patience").
+    on_key : it is the last name of the path that is wrong, not the value under it.
+    """
+
+    def __init__(self, path: Iterable[str], problem: str, on_key: bool = False) -> None:
+        self.path = tuple(path)
+        self.problem = problem
+        self.on_key = on_key
+        super().__init__(f"{'.'.join(self.path)}: {problem}")
+
+
+# -- names ------------------------------------------------------------------------------------
+
+
+def names(kind: str) -> list[str]:
+    """Names of all components of a kind, in alphabetical order (formats: in the order of sniffing)."""
+    if kind == "format":
+        return list(FORMATS)
+    return sorted({*_built_in(kind), *_entry_points(kind)})
+
+
+def get(kind: str, name: str) -> type[Any]:
+    """The class of a component; imports its module only.
+
+    Raises ValueError for an unknown name, and for a plug-in that cannot be loaded.
+    """
+    if name in _built_in(kind):
+        module = import_module(f"clipdetect.{FOLDERS[kind]}.{name}")
+        (only,) = module.__all__
+        found: type[Any] = getattr(module, only)
+        return found
+    if kind != "format":
+        point = _entry_points(kind).get(name)
+        if point is not None:
+            return _loaded(kind, point)
+    have = names(kind)
+    raise ValueError(f"unknown {kind} {name!r}{did_you_mean(name, have)} (there are: {', '.join(have) or 'none'})")
+
+
+def name_of(component: type[Component]) -> str:
+    """The name under which a class is found; its dotted path where it is not registered."""
+    package, _, name = component.__module__.rpartition(".")
+    if package == f"clipdetect.{FOLDERS[component.kind]}":
+        return name
+    path = f"{component.__module__}:{component.__qualname__}"
+    points = _entry_points(component.kind).values()
+    return next((point.name for point in points if point.value == path), path)
+
+
+def did_you_mean(name: str, options: Iterable[str], cutoff: float = 0.6) -> str:
+    """`, did you mean 'threshold'?`, or nothing where no option is near (cutoff: likeness, 1 = equal)."""
+    near = difflib.get_close_matches(name, list(options), 1, cutoff)
+    return f", did you mean {near[0]!r}?" if near else ""
+
+
+def _built_in(kind: str) -> list[str]:
+    if kind == "format":
+        return list(FORMATS)
+    folder = Path(__file__).parent / FOLDERS[kind]
+    return [module.name for module in pkgutil.iter_modules([str(folder)]) if not module.name.startswith("_")]
+
+
+def _entry_points(kind: str) -> dict[str, EntryPoint]:
+    from importlib.metadata import entry_points
+
+    return {point.name: point for point in entry_points(group=f"clipdetect.{FOLDERS[kind]}")}
+
+
+def _loaded(kind: str, point: EntryPoint) -> type[Any]:
+    try:
+        found = point.load()
+    except Exception as error:  # a broken plug-in may raise anything
+        raise ValueError(f"{kind} {point.name!r} cannot be loaded from {point.value}: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, _base(kind))):
+        raise ValueError(f"{kind} {point.name!r}: {point.value} is no {_base(kind).__name__}")
+    return found
+
+
+def _base(kind: str) -> type[Any]:
+    from clipdetect import components
+
+    return {
+        "feature": components.Feature,
+        "changepoint": components.ChangePointDetector,
+        "estimator": components.Estimator,
+        "threshold": components.Threshold,
+    }[kind]
+
+
+# -- specs ------------------------------------------------------------------------------------
+
+
+def parse_spec(spec: Any) -> ComponentSpec:
+    """A spec from `name:param=value,param=value`, `name`, or a mapping {name: {param: value}}.
+
+    Values written as text stay text here; `build` reads them by the parameter's annotation.
+    """
+    if isinstance(spec, ComponentSpec):
+        return spec
+    if isinstance(spec, str):
+        return _parse_text(spec)
+    if isinstance(spec, Mapping):
+        if len(spec) != 1:
+            raise ValueError(f"one name expected, got {', '.join(map(str, spec)) or 'none'}")
+        [(name, params)] = spec.items()
+        if not isinstance(name, str):
+            raise ValueError(f"a name expected, got {name!r}")
+        if params is None:
+            return ComponentSpec(name)
+        if not isinstance(params, Mapping):
+            raise SpecError([name], f"parameters expected as name: value, got {params!r}")
+        return ComponentSpec(name, dict(params))
+    raise ValueError(f"a name, or a name with its parameters expected, got {spec!r}")
+
+
+def _parse_text(text: str) -> ComponentSpec:
+    name, _, rest = (part.strip() for part in text.partition(":"))
+    if not name:
+        raise ValueError(f"a name expected, got {text!r}")
+    params: dict[str, Any] = {}
+    for each in filter(None, map(str.strip, rest.split(","))):
+        key, equals, value = (part.strip() for part in each.partition("="))
+        if not (key and equals):
+            raise SpecError([name], f"param=value expected, got {each!r}")
+        if key in params:
+            raise SpecError([name, key], "given twice")
+        params[key] = value
+    return ComponentSpec(name, params)
+
+
+def parameters(component: type[Any]) -> dict[str, inspect.Parameter]:
+    """A component class's own parameters, with their resolved annotations."""
+    constructor: Any = component.__init__
+    if getattr(component, "kind", "format") == "format" or constructor is object.__init__:
+        return {}
+    hints = typing.get_type_hints(constructor)
+    _, *own = inspect.signature(constructor).parameters.values()
+    named = [each for each in own if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
+    return {each.name: each.replace(annotation=hints.get(each.name, str)) for each in named}
+
+
+def build(kind: str, spec: Any) -> Component:
+    """A component from its spec: a name, a text, a mapping or a `ComponentSpec`.
+
+    Raises SpecError, a ValueError, that says which parameter is wrong and what was expected.
+    """
+    return _build(kind, spec, (kind,))
+
+
+def _build(kind: str, spec: Any, path: tuple[str, ...]) -> Component:
+    try:
+        spec = parse_spec(spec)
+    except SpecError as error:
+        raise SpecError((*path, *error.path), error.problem) from error
+    except ValueError as error:
+        raise SpecError(path, str(error)) from error
+    try:
+        component = get(kind, spec.name)
+    except ValueError as error:
+        raise SpecError(path, str(error)) from error
+    path = (*path, spec.name)
+    own = parameters(component)
+    values = {}
+    for name, value in spec.params.items():
+        if name not in own:
+            have = f" (there are: {', '.join(own)})" if own else " (it has none)"
+            problem = f"unknown parameter {name!r}{did_you_mean(str(name), own)}{have}"
+            raise SpecError((*path, str(name)), problem, on_key=True)
+        values[name] = _value(value, own[name].annotation, (*path, name))
+    for name, each in own.items():
+        if each.default is each.empty and name not in values:
+            raise SpecError(path, f"parameter {name!r} must be given")
+    try:
+        return typing.cast("Component", component(**values))
+    except ValueError as error:  # the component's own check; its message mostly starts with the name
+        blamed = re.match(r"\w+", str(error))
+        inner = (blamed[0],) if blamed and blamed[0] in values else ()
+        raise SpecError((*path, *inner), str(error)) from error
+
+
+def _value(value: Any, annotation: Any, path: tuple[str, ...]) -> Any:
+    for each in _members(annotation):
+        if hasattr(each, "state_spec") and value is not None:  # a component class
+            return value if isinstance(value, each) else _build(each.kind, value, path)
+    try:
+        return coerce(value, annotation)
+    except ValueError as error:
+        raise SpecError(path, str(error)) from error
+
+
+def _members(annotation: Any) -> tuple[Any, ...]:
+    """The types a union is made of; the type itself where it is none."""
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return typing.get_args(annotation)
+    return (annotation,)
+
+
+def coerce(value: Any, annotation: Any) -> Any:
+    """`value`, from YAML or as text, as what the annotation says. Raises ValueError saying what is expected.
+
+    Knows int, float, bool, str, None, Literal and unions of them; numbers are finite.
+    """
+    expected = []
+    for each in sorted(_members(annotation), key=lambda member: member is str):  # text last: it takes any text
+        if typing.get_origin(each) is typing.Literal:
+            options = typing.get_args(each)
+            for option in options:
+                if value == option or value == str(option):
+                    return option
+            near = did_you_mean(value, map(str, options)) if isinstance(value, str) else ""
+            expected.append(f"one of {', '.join(map(str, options))}, got {value!r}{near}")
+            continue
+        try:
+            return _PLAIN[each](value)
+        except KeyError:
+            raise ValueError(f"a parameter of type {each!r} cannot be given by name") from None
+        except _Unfit as error:
+            expected.append(f"{error}, got {value!r}")
+    raise ValueError("must be " + min(expected, key=lambda text: text.startswith("none")))
+
+
+class _Unfit(Exception):
+    pass
+
+
+def _int(value: Any) -> int:
+    if isinstance(value, str) and re.fullmatch(r"\s*[-+]?[0-9]{1,40}\s*", value, re.ASCII):
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise _Unfit("a whole number")
+
+
+def _float(value: Any) -> float:
+    number = math.nan
+    try:
+        plain_text = isinstance(value, str) and "_" not in value and value.isascii()
+        if plain_text or (isinstance(value, (int, float)) and not isinstance(value, bool)):
+            number = float(value)
+    except (ValueError, OverflowError):
+        pass
+    if not math.isfinite(number):
+        raise _Unfit("a number")
+    return number
+
+
+def _bool(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip().lower() in WORDS:
+        return WORDS[value.strip().lower()]
+    raise _Unfit("true or false")
+
+
+def _str(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    raise _Unfit("text (in quotes, where it looks like something else)")
+
+
+def _none(value: Any) -> None:
+    if value is None or (isinstance(value, str) and value.strip().lower() in ("none", "null")):
+        return None
+    raise _Unfit("none")
+
+
+_PLAIN: dict[Any, typing.Callable[[Any], Any]] = {
+    int: _int,
+    float: _float,
+    bool: _bool,
+    str: _str,
+    type(None): _none,
+}
+
+
+def resolved(component: Component) -> dict[str, Any]:
+    """Name and all parameters of an instance, defaults included, as plain JSON values."""
+    values: dict[str, Any] = {"name": name_of(type(component))}
+    for name in parameters(type(component)):
+        value = getattr(component, name)
+        values[name] = resolved(value) if hasattr(value, "state_spec") else value
+    return values
+
+
+# -- documentation ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ParameterDoc:
+    """One parameter of a component; `default` is its text, empty where there is none."""
+
+    name: str
+    type: str
+    default: str
+    doc: str
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a component's docstring says: one line, when it works, parameters, cost, sources."""
+
+    summary: str
+    details: str
+    parameters: tuple[ParameterDoc, ...]
+    cost: str
+    references: tuple[str, ...]
+
+
+def describe(component: type[Any]) -> Description:
+    """A component's documentation, from its docstring in numpydoc form."""
+    text, references = _split_references(inspect.cleandoc(component.__doc__ or ""))
+    sections = _sections(text)
+    summary, _, details = sections[""].partition("\n\n")
+    docs = _items(sections.get("Parameters", ""))
+    own = tuple(
+        ParameterDoc(name, _type_name(each.annotation), _default(each), docs.get(name, ""))
+        for name, each in parameters(component).items()
+    )
+    cost = _flowed(sections.get("Cost", ""))
+    return Description(_flowed(summary), details.strip(), own, cost, tuple(references))
+
+
+def _split_references(text: str) -> tuple[str, list[str]]:
+    """The text without its `.. [1] ...` blocks, and these, each on one line."""
+    pattern = r"^\.\. \[(\w+)\][ \t]*(.*(?:\n[ \t]+\S.*)*)"
+    found = [f"[{label}] {_flowed(body)}" for label, body in re.findall(pattern, text, re.MULTILINE)]
+    return re.sub(pattern, "", text, flags=re.MULTILINE), found
+
+
+def _sections(text: str) -> dict[str, str]:
+    """Underlined sections by title; the part before the first one under ''."""
+    parts = re.split(r"^(\S.*)\n-{3,}[ \t]*$", text, flags=re.MULTILINE)
+    return {"": parts[0], **dict(zip(parts[1::2], parts[2::2], strict=True))}
+
+
+def _items(text: str) -> dict[str, str]:
+    """`name : what it is`, continued on indented lines."""
+    found = re.findall(r"^(\w+(?:, \w+)*) : (.*(?:\n(?:[ \t]+\S.*|[ \t]*(?=\n[ \t]+\S)))*)", text, re.MULTILINE)
+    return {name: _flowed(body) for group, body in found for name in group.split(", ")}
+
+
+def _flowed(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _type_name(annotation: Any) -> str:
+    if typing.get_origin(annotation) is typing.Literal:
+        return " or ".join(map(str, typing.get_args(annotation)))
+    members = _members(annotation)
+    if len(members) > 1:
+        return " or ".join(map(_type_name, members))
+    return "none" if annotation is type(None) else getattr(annotation, "__name__", str(annotation))
+
+
+def _default(parameter: inspect.Parameter) -> str:
+    value = parameter.default
+    if value is parameter.empty:
+        return ""
+    words = {None: "none", True: "true", False: "false"}
+    return words[value] if value is None or isinstance(value, bool) else str(value)

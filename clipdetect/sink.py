@@ -1,0 +1,35 @@
+"""Where bytes go: stdout, written whole block by whole block."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+
+from clipdetect.errors import OutputError
+
+
+class ClosedPipe(Exception):
+    """Whoever read our output has gone; a normal end."""
+
+
+class Sink:
+    """Writes to a file descriptor at once, with no buffer of its own."""
+
+    def __init__(self, fd: int = 1) -> None:
+        self.fd = fd
+
+    def write(self, data: bytes) -> None:
+        """Write all of it. Raises ClosedPipe, or OutputError such as on a full disk."""
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(self.fd, view) :]
+            except BlockingIOError:  # somebody made the pipe non-blocking
+                select.select([], [self.fd], [])
+            except BrokenPipeError as error:
+                raise ClosedPipe from error
+            except OSError as error:
+                if error.errno == errno.EINTR:
+                    continue
+                raise OutputError(f"stdout: {error.strerror}") from error

@@ -1,0 +1,250 @@
+"""The laws that every component keeps, as one call for yours: `check_component(MyEstimator)`.
+
+    from clipdetect.testing import check_component
+
+    def test_my_estimator_keeps_the_laws():
+        check_component(MyEstimator, window=50)
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from clipdetect.components import ChangePointDetector, Component, Estimator, Feature, Threshold
+from clipdetect.detector import Detector, Scored
+from clipdetect.jit import EngineName, available
+
+Make = Callable[..., Detector]
+NASTY = (0.0, -0.0, 5e-324, 1e-300, 1.7e308, -1.7e308, 1e150, np.inf, -np.inf, np.nan, 1.0, 1.0, 1.0 + 2.3e-16)
+
+
+def check_component(component: type[Component], *, compiled: bool = True, **params: Any) -> None:
+    """Assert every law on a component class with these parameters.
+
+    compiled : also compare the engines, which compiles the component's kernels (seconds).
+    Raises AssertionError naming the law that is broken.
+    """
+    make = _maker(component, params)
+    for law in laws(component):
+        if compiled or law is not engines_agree:
+            law(make)
+    parameters_are_documented(component)
+
+
+def laws(component: type[Component]) -> list[Callable[[Make], None]]:
+    """The laws that concern a class of component, each a function of a detector factory."""
+    common = [
+        cuts_change_nothing,
+        restored_is_as_never_stopped,
+        keys_do_not_touch_each_other,
+        missing_is_skipped,
+        not_learning_changes_nothing,
+        unseen_columns_add_nothing,
+        engines_agree,
+        state_is_bounded,
+    ]
+    return [*common, scores_are_in_order, units_do_not_matter] if getattr(component, "scale_free", True) else common
+
+
+def _maker(component: type[Component], params: dict[str, Any]) -> Make:
+    def make(engine: EngineName = "python", **more: Any) -> Detector:
+        part = component(**params)
+        if isinstance(part, Estimator):
+            return Detector(part, "tail", engine=engine, **more)
+        if isinstance(part, Threshold):
+            return Detector("zscore", part, engine=engine, **more)
+        if isinstance(part, ChangePointDetector):
+            return Detector("zscore", "tail", changepoint=part, rebase=True, engine=engine, **more)
+        assert isinstance(part, Feature), f"{component.__name__} is no component"
+        return Detector("zscore", "tail", features=[part], engine=engine, **more)
+
+    return make
+
+
+def stream(n: int = 400, d: int = 2, seed: int = 0) -> np.ndarray:
+    """(n, d) rows with spikes, a shift, a scale change, ties, gaps and a constant stretch."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_t(3, (n, d))
+    X[n // 4 : n // 3] = np.round(X[n // 4 : n // 3])
+    X[n // 2 :] += 20.0
+    X[3 * n // 4 :] *= 3.0
+    X[n // 3 : n // 3 + 30, 0] = 1.0
+    X[rng.random((n, d)) < 0.03] = np.nan
+    X[rng.random((n, d)) < 0.02] += 40.0
+    X[n // 5] = np.nan
+    return X
+
+
+def _same(a: np.ndarray | None, b: np.ndarray | None) -> bool:
+    if a is None or b is None:
+        return a is b
+    return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
+
+
+def _assert_same(a: Scored, b: Scored, law: str) -> None:
+    for name in Scored.__slots__:
+        left, right = getattr(a, name), getattr(b, name)
+        if left is not None and left.dtype == np.float64:
+            left, right = np.where(np.isnan(left), np.nan, left), np.where(np.isnan(right), np.nan, right)
+        assert _same(left, right), f"{law}: {name} differs"
+
+
+def _state(detector: Detector) -> dict[str, bytes]:
+    _, _, arrays = detector.dump()
+    return {name: array.tobytes() for name, array in arrays.items()}
+
+
+def _in_parts(detector: Detector, X: np.ndarray, cuts: list[int], keys: list[str] | None = None) -> Scored:
+    edges = [0, *cuts, len(X)]
+    parts = [
+        detector.step(X[a:b], None if keys is None else keys[a:b])
+        for a, b in zip(edges, edges[1:], strict=False)
+        if b > a
+    ]
+    whole = [[getattr(part, name) for part in parts] for name in Scored.__slots__]
+    return Scored(*[None if each[0] is None else np.concatenate(each) for each in whole])
+
+
+def cuts_change_nothing(make: Make) -> None:
+    """Law 1: where the stream is cut into blocks changes no bit."""
+    X = stream()
+    one, many = make(), make()
+    cuts = sorted(np.random.default_rng(1).choice(np.arange(1, len(X)), 60, replace=False).tolist())
+    _assert_same(one.step(X), _in_parts(many, X, cuts), "a cut of the stream changed the result")
+    assert _state(one) == _state(many), "a cut of the stream changed the state"
+
+
+def restored_is_as_never_stopped(make: Make) -> None:
+    """Law 2: dump, load into a fresh detector, continue = never having stopped."""
+    X = stream()
+    whole, first, second = make(), make(), make()
+    expected = whole.step(X)
+    first.step(X[:230])
+    second.load(*first.dump())
+    rest = second.step(X[230:])
+    _assert_same(_in_parts(make(), X, [230]), expected, "a cut of the stream changed the result")
+    assert _same(rest.score, expected.score[230:]), "the score differs after a restore"
+    assert _state(second) == _state(whole), "the state differs after a restore"
+
+
+def keys_do_not_touch_each_other(make: Make) -> None:
+    """Law 3: interleaved keys get what each gets alone."""
+    rng = np.random.default_rng(2)
+    streams = {f"k{i}": stream(150, seed=i) * 10.0**i for i in range(3)}
+    order = rng.permutation(np.repeat(list(streams), 150))
+    place = dict.fromkeys(streams, 0)
+    X = np.empty((len(order), 2))
+    for i, key in enumerate(order):
+        X[i] = streams[key][place[key]]
+        place[key] += 1
+    mixed = make().step(X, order.tolist())
+    for key, own in streams.items():
+        alone = make().step(own, [key] * len(own))
+        assert _same(mixed.score[order == key], alone.score), f"key {key} is scored otherwise among others"
+        assert _same(mixed.flag[order == key], alone.flag), f"key {key} is flagged otherwise among others"
+
+
+def missing_is_skipped(make: Make) -> None:
+    """Law 5: a record with nothing readable gets no score, teaches nothing and spreads nowhere."""
+    X = stream()
+    detector = make()
+    detector.step(X)
+    before = _state(detector)
+    nothing = detector.step(np.full((5, 2), np.nan))
+    assert np.isnan(nothing.score).all() and not nothing.flag.any(), "a record without numbers was scored"
+    after = _state(detector)
+    changed = [name for name in before if before[name] != after[name]]
+    assert not changed, f"a record without numbers changed the state: {changed}"
+    readable = detector.step(X[-20:])
+    assert np.isfinite(readable.score[np.isfinite(X[-20:]).all(axis=1)]).all(), "a missing value spread to later scores"
+
+
+def not_learning_changes_nothing(make: Make) -> None:
+    """Law 8: `learn` false leaves the state bit-equal; the inputs are never modified."""
+    X = stream()
+    detector = make()
+    detector.step(X)
+    before, copy = _state(detector), X.copy()
+    detector.step(X, learn=False)
+    assert _state(detector) == before, "a record that must not be learned changed the state"
+    assert _same(X, copy), "the input was modified"
+    first, second = make().step(X), make().step(X)
+    _assert_same(first, second, "the same input and seed gave another result")
+
+
+def unseen_columns_add_nothing(make: Make) -> None:
+    """A column in which a key never had a number changes nothing for that key."""
+    X = stream(d=1)
+    narrow = make(fields=["a"]).step(X)
+    wide = make(fields=["a", "b"]).step(np.column_stack([X[:, 0], np.full(len(X), np.nan)]))
+    assert _same(narrow.score, wide.score), "a column never seen changed the score"
+
+
+def engines_agree(make: Make) -> None:
+    """Law 7: interpreted and compiled kernels give the same bits, on hostile values too."""
+    if not available():
+        return
+    rng = np.random.default_rng(3)
+    hostile = stream(200)
+    hostile[50:150] = rng.choice(NASTY, (100, 2))
+    for X in (stream(), hostile, np.full((60, 2), 7.0)):
+        interpreted, compiled = make("python"), make("numba")
+        _assert_same(interpreted.step(X), compiled.step(X), "the engines differ")
+        assert _state(interpreted) == _state(compiled), "the engines leave different states"
+
+
+def state_is_bounded(make: Make) -> None:
+    """Law 6: the arrays depend on parameters and columns, not on how much was seen."""
+    detector = make()
+    detector.step(stream(50))
+    before = {name: array.shape for name, array in detector.state.items()}
+    detector.step(stream(500))
+    assert {name: array.shape for name, array in detector.state.items()} == before, "the state grew with the stream"
+
+
+def scores_are_in_order(make: Make) -> None:
+    """A score is finite and >= 0, and at one moment a stranger raw score gets a higher one."""
+    detector = make()
+    detector.step(stream(400, 1))
+    _, _, arrays = detector.dump()
+    centre = detector.step(stream(1, 1, seed=9), learn=False)
+    probe = float(centre.expected[0, 0]) if np.isfinite(centre.expected[0, 0]) else 0.0
+    X = (probe + np.geomspace(1e-3, 1e12, 60))[:, None]
+    scored = detector.step(X, learn=False)
+    given = scored.score[np.isfinite(scored.score)]
+    assert len(given) == 0 or (np.isfinite(given).all() and (given >= 0.0).all()), "a score is negative or infinite"
+    raw = scored.raw[np.isfinite(scored.score)]
+    rising = np.diff(np.abs(raw)) > 1e-3 * np.abs(raw[1:])
+    assert (np.diff(given)[rising] > 0.0).all(), "a stranger record got no higher score"
+
+
+def units_do_not_matter(make: Make) -> None:
+    """Law 4: x -> a x + b changes no flag, and no score beyond rounding."""
+    X = np.random.default_rng(4).normal(size=(600, 2))
+    X[::97] += 30.0
+    plain = make().step(X)
+    for a, b in ((2.0**20, 0.0), (2.0**-20, 0.0), (1.0, 1e6), (-1.0, 0.0), (1e6, 0.0)):
+        moved = make().step(X * a + b)
+        assert _same(plain.flag, moved.flag), f"x -> {a:g} x + {b:g} changed a flag"
+        close = np.isclose(plain.score, moved.score, rtol=1e-3, atol=1e-4, equal_nan=True)
+        assert close.all(), f"x -> {a:g} x + {b:g} changed a score"
+
+
+def parameters_are_documented(component: type[Component]) -> None:
+    """Every parameter has a type, a default and a line in the docstring."""
+    text = inspect.getdoc(component) or ""
+    assert text, f"{component.__name__} has no docstring"
+    for name, parameter in _parameters(component):
+        assert parameter.annotation is not inspect.Parameter.empty, f"parameter {name} has no type"
+        assert parameter.default is not inspect.Parameter.empty, f"parameter {name} has no default"
+        assert f"{name} :" in text, f"parameter {name} is not in the docstring's Parameters"
+
+
+def _parameters(component: type[Component]) -> Iterator[tuple[str, inspect.Parameter]]:
+    for name, parameter in inspect.signature(component).parameters.items():
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            yield name, parameter

@@ -1,0 +1,64 @@
+"""A limit given by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from clipdetect.components import Rows, Spec, State, Threshold
+from clipdetect.jit import kernel
+from clipdetect.numerics.rounding import six_digits
+
+__all__ = ["Fixed"]
+
+
+@kernel
+def step(raw, signed, limit, score, flag):
+    """Score and flag each raw value. raw, score, flag: (n,)."""
+    for i in range(raw.shape[0]):
+        if not math.isnan(raw[i]):
+            size = abs(raw[i]) if signed else max(raw[i], 0.0)
+            score[i] = six_digits(min(size, 1e300))
+            flag[i] = 1 if score[i] >= limit else 0
+
+
+class Fixed(Threshold):
+    """Flags a raw score at or beyond a limit given by hand; learns nothing.
+
+    The score is the raw score itself (|raw| of a signed one, at least 0), so it is not a probability
+    and cannot be compared between estimators. For estimators whose raw score has a known unit; `tail`
+    finds the limit by itself and holds it through drift.
+
+    Parameters
+    ----------
+    limit : raw score from which on a record is flagged, > 0. With `level` and `zscore` on one field
+        these are standard deviations.
+
+    Cost
+    ----
+    O(1) a record.
+
+    State
+    -----
+    None.
+    """
+
+    def __init__(self, limit: float = 6.0) -> None:
+        if not limit > 0.0:
+            raise ValueError(f"limit must be > 0, got {limit}")
+        self.limit = limit
+
+    def state_spec(self, n_features: int) -> Spec:
+        return {}
+
+    def step(
+        self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows
+    ) -> tuple[np.ndarray, np.ndarray]:
+        score, flag = np.full(len(raw), np.nan), np.zeros(len(raw), np.int8)
+        self.run(step, len(raw), raw, self.params.raw_kind == "residual", float(self.limit), score, flag)
+        return score, flag
+
+    def limits(self, state: State, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        high = np.full(len(slots), float(self.limit))
+        return (-high if self.params.raw_kind == "residual" else np.full(len(slots), np.nan)), high

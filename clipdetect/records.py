@@ -51,8 +51,8 @@ class Reason(NamedTuple):
 class Batch:
     """A block of input.
 
-    pieces : every byte of the block in order; each record, blank line, header or separator with
-        its own line end. Joined, the pieces of a stream are the stream.
+    pieces : every byte of the block in order: records, blank lines, headers, separators; in formats
+        of lines without the newline that ends each.
     rows : (n,) int64, the pieces that are readable records.
     X : (n, d) float64, d = number of columns open at the end of the block; NaN missing.
     keys : key text per row, or None without `--by`.
@@ -61,6 +61,9 @@ class Batch:
     problems : records that cannot be read, in order.
     values : unreadable values, one entry a kind.
     objects : the records as dicts, where the output needs them, else None.
+    verbatim : pieces that are always written, such as a header.
+    continued : piece 0 goes on from an over-long line of the block before; unended : the last piece
+        goes on in the next block.
     """
 
     pieces: list[bytes]
@@ -73,6 +76,9 @@ class Batch:
     problems: list[Problem] = field(default_factory=list)
     values: list[ValueProblem] = field(default_factory=list)
     objects: list[dict[str, Any]] | None = None
+    verbatim: frozenset[int] = frozenset()
+    continued: bool = False
+    unended: bool = False
 
 
 @dataclass(slots=True)

@@ -9,9 +9,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+import clipdetect
 from clipdetect import __version__, registry
 from clipdetect.cli import COMMANDS, main
 from clipdetect.config import Config, flag
@@ -21,16 +23,22 @@ HEAVY = ("numpy", "numba", "rich", "orjson", "msgspec", "yaml", "scipy")
 
 
 def run(*args: str, **options) -> subprocess.CompletedProcess:
-    options = {"stdin": subprocess.DEVNULL, **options}
+    options = {"stdin": subprocess.DEVNULL, "cwd": ROOT, **options}
     return subprocess.run([sys.executable, "-m", "clipdetect", *args], capture_output=True, text=True, **options)
+
+
+def stand_in(monkeypatch, run) -> None:
+    """`run` in place of the pipeline's."""
+    module = SimpleNamespace(run=run)
+    monkeypatch.setitem(sys.modules, "clipdetect.pipeline", module)
+    monkeypatch.setattr(clipdetect, "pipeline", module, raising=False)
 
 
 @pytest.fixture
 def calls(monkeypatch):
     """What `score` hands to the pipeline."""
-    pytest.importorskip("clipdetect.pipeline", exc_type=ImportError)
     found = []
-    monkeypatch.setattr("clipdetect.pipeline.run", lambda config, files: found.append((config, tuple(files))) or 0)
+    stand_in(monkeypatch, lambda config, files: found.append((config, tuple(files))) or 0)
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     for name in [name for name in os.environ if name.startswith("CLIPDETECT_")]:
         monkeypatch.delenv(name)
@@ -89,7 +97,7 @@ def test_every_setting_has_a_flag_and_every_flag_is_a_setting():
 
 
 def test_a_commands_exit_code_is_the_programs(calls, monkeypatch):
-    monkeypatch.setattr("clipdetect.pipeline.run", lambda config, files: 10)
+    stand_in(monkeypatch, lambda config, files: 10)
     assert main(["x"]) == 10
 
 
@@ -101,13 +109,11 @@ def test_version_is_one_line():
     assert (done.returncode, done.stdout, done.stderr) == (0, f"clipdetect {__version__}\n", "")
 
 
-@pytest.mark.parametrize(
-    "args", [["--help"], ["--version"], ["-h"], ["config", "--help"], ["list", "--help"], ["--bogus"]]
-)
+@pytest.mark.parametrize("args", [["--help"], ["--version"], ["-h"], ["config", "--help"], ["list", "--help"]])
 def test_help_and_version_import_nothing_heavy_and_start_fast(args):
     before = os.times()
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "clipdetect", *args], capture_output=True, text=True
+        [sys.executable, "-X", "importtime", "-m", "clipdetect", *args], capture_output=True, text=True, cwd=ROOT
     )
     after = os.times()
     imported = set(re.findall(r"\|\s+(\S+)$", done.stderr, re.MULTILINE))
@@ -198,7 +204,7 @@ def test_terminal_as_input_gets_a_short_help():
 
 def test_closed_stdin_is_an_error_and_no_crash():
     done = subprocess.run(
-        ["/bin/sh", "-c", f"{sys.executable} -m clipdetect <&-"], capture_output=True, text=True, timeout=20
+        ["/bin/sh", "-c", f"{sys.executable} -m clipdetect <&-"], cwd=ROOT, capture_output=True, text=True, timeout=20
     )
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "clipdetect: stdin: is closed\n")
 
@@ -212,7 +218,7 @@ def test_a_components_refusal_names_its_module(calls, monkeypatch, capsys):
 
         Zscore(half_life=-1.0)
 
-    monkeypatch.setattr("clipdetect.pipeline.run", refuse)
+    stand_in(monkeypatch, refuse)
     assert main(["x"]) == 2
     assert capsys.readouterr().err.startswith("clipdetect: estimators.zscore: half_life must be")
 
@@ -226,21 +232,26 @@ def test_interrupt_ends_with_130(calls, monkeypatch):
     def interrupt(config, files):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("clipdetect.pipeline.run", interrupt)
+    stand_in(monkeypatch, interrupt)
     assert main(["x"]) == 130
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_full_disk_is_one_line_and_exit_code_1():
     done = subprocess.run(
-        ["/bin/sh", "-c", f"{sys.executable} -m clipdetect list > /dev/full"], stderr=subprocess.PIPE, text=True
+        ["/bin/sh", "-c", f"{sys.executable} -m clipdetect list > /dev/full"],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert (done.returncode, done.stderr) == (1, "clipdetect: stdout: No space left on device\n")
 
 
 def test_closed_pipe_is_silent():
     reader, writer = os.pipe()
-    process = subprocess.Popen([sys.executable, "-m", "clipdetect", "list"], stdout=writer, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "clipdetect", "list"], cwd=ROOT, stdout=writer, stderr=subprocess.PIPE
+    )
     os.close(writer)
     os.close(reader)
     _, err = process.communicate(timeout=30)

@@ -15,6 +15,7 @@ from clipdetect.jit import kernel
 
 RATE = 0.002  # of the location and spread: some 500 records
 CLIP = 2.5  # spreads; a larger one teaches no more than this
+LEAST_SPREAD = 1e-6  # of a mean of logs, which has no unit: below it is rounding
 OPINIONS = 8  # records before a key with several columns has a raw score
 HANDICAP = 2.0  # spreads that the largest field alone must be stranger than the mean of the largest
 STRETCH, STRETCH_FROM = 0.5, 2.0  # .25 leaves 5% of gross records in one of 8 fields unseen, 1 floods heavy tails
@@ -22,8 +23,8 @@ NEVER_MOVED = 100.0  # |z| of the first change of a field that was constant
 
 
 @kernel
-def centred(value, k, c, location, spread, judged):
-    """`value` in spreads above location c of key k; NaN in the first records.
+def centred(value, k, c, floor, location, spread, judged):
+    """`value` in spreads (at least `floor`) above location c of key k; NaN in the first records.
 
     location, spread: (K, ...); judged: (K,) int64.
     """
@@ -31,7 +32,7 @@ def centred(value, k, c, location, spread, judged):
         return math.nan
     d = value - location[k, c]
     if spread[k, c] > 0.0:
-        return d / spread[k, c]
+        return d / max(spread[k, c], floor)
     return NEVER_MOVED if d > 0.0 else (-NEVER_MOVED if d < 0.0 else 0.0)
 
 
@@ -113,8 +114,8 @@ def combine(z, i, columns, learn, k, location, spread, judged, top):
     if math.isnan(value):
         return math.nan
     largest = math.log1p(top[0])
-    u = centred(value, k, 0, location, spread, judged)
-    u = max(u, centred(largest, k, 1, location, spread, judged) - HANDICAP)
+    u = centred(value, k, 0, LEAST_SPREAD, location, spread, judged)
+    u = max(u, centred(largest, k, 1, LEAST_SPREAD, location, spread, judged) - HANDICAP)
     if learn:
         recentre(value, k, 0, location, spread, judged)
         recentre(largest, k, 1, location, spread, judged)

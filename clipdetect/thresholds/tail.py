@@ -155,7 +155,7 @@ def step(
         e = raw[i]
         if not signed and not math.isnan(e):
             value = min(max(e, -1e300), 1e300)
-            u = centred(value, k, 0, location, spread, judged)
+            u = centred(value, k, 0, 0.0, location, spread, judged)
             e = positive(u) if not math.isnan(u) else math.nan
             if learn[i]:
                 recentre(value, k, 0, location, spread, judged)

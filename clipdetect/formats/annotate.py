@@ -1,0 +1,91 @@
+"""The text of an annotation: JSON members, and words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import orjson
+
+from clipdetect.records import Annotation, FormatOptions, Reason
+
+
+def six(value: float) -> float | None:
+    """Rounded to 6 significant digits; None where there is no finite number."""
+    return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def texts(values: np.ndarray) -> list[bytes]:
+    """Shortest text of each of (n,) numbers, `null` for NaN."""
+    if not len(values):
+        return []
+    return orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
+
+
+def names(options: FormatOptions, csv: bool = False) -> list[str]:
+    """Names of the fields that this run appends, prefix included; in CSV without the bands' own."""
+    found = ["score", "anomaly", "why"]
+    if options.changepoint:
+        found.append("changepoint")
+    if not csv:
+        found.append("abstain")
+        if options.bands:
+            found += ["expected", "lower", "upper"]
+    return [options.prefix + name for name in found]
+
+
+class JsonAnnotator:
+    """Members to append to a JSON object, as bytes."""
+
+    def __init__(self, options: FormatOptions) -> None:
+        self.options = options
+        self.score = orjson.dumps(options.prefix + "score") + b":"
+        self.clear = b"," + orjson.dumps(options.prefix + "anomaly") + b":false"
+
+    def simple(self, annotation: Annotation) -> bool:
+        """Whether unflagged records get score and anomaly only."""
+        return annotation.abstain is None and annotation.changepoint is None and annotation.bands is None
+
+    def members(self, annotation: Annotation, i: int, score: bytes) -> bytes:
+        """All members of record i, without a leading comma."""
+        more: dict[str, Any] = {"anomaly": bool(annotation.anomaly[i])}
+        if annotation.anomaly[i]:
+            more["why"] = [reason(each) for each in annotation.why[i]]
+        if annotation.abstain is not None and annotation.abstain[i]:
+            more["abstain"] = True
+        if annotation.changepoint is not None and annotation.changepoint[i]:
+            more["changepoint"] = True
+        if annotation.bands is not None:
+            for name, values in zip(("expected", "lower", "upper"), annotation.bands, strict=True):
+                more[name] = {
+                    field: six(values[i, j])
+                    for j, field in enumerate(annotation.fields)
+                    if annotation.seen is None or annotation.seen[i, j]
+                }
+        prefix = self.options.prefix
+        return self.score + score + b"," + orjson.dumps({prefix + name: value for name, value in more.items()})[1:-1]
+
+
+def reason(why: Reason) -> dict[str, Any]:
+    """One entry of `why`."""
+    return {
+        "field": why.field,
+        "value": why.value if math.isfinite(why.value) else None,
+        "expected": six(why.expected),
+        "deviation": six(why.deviation),
+    }
+
+
+def words(why: Sequence[Reason]) -> str:
+    """`why` for a person: `latency 950 (expected 120, 31 deviations above)`."""
+    said = []
+    for each in why:
+        text = f"{each.field} {each.value:.6g}"
+        if math.isfinite(each.expected):
+            side = "above" if each.value >= each.expected else "below"
+            size = f"{abs(each.deviation):.3g} deviations {side}" if math.isfinite(each.deviation) else "never moved before"
+            text += f" (expected {each.expected:.6g}, {size})"
+        said.append(text)
+    return "; ".join(said)

@@ -1,0 +1,394 @@
+"""CSV by RFC 4180: quotes, newlines within quotes, CRLF, a byte order mark."""
+
+from __future__ import annotations
+
+import csv
+from typing import Any, ClassVar
+
+import numpy as np
+import orjson
+
+from clipdetect.errors import ConfigError, InputError
+from clipdetect.formats.annotate import names, texts, words
+from clipdetect.formats.cells import columns_of, numeric_columns
+from clipdetect.formats.lines import Lines
+from clipdetect.formats.objects import BOM, Rows, Unreadable
+from clipdetect.formats.select import Selection
+from clipdetect.formats.values import ABSENT, NULL_KEY, cell, joint_key, said, seconds, truth
+from clipdetect.records import Annotation, Batch, FormatOptions, Problem
+
+__all__ = ["Csv"]
+
+
+class Csv(Lines):
+    """CSV with or without a header. The annotation is further cells at the end of each row."""
+
+    name = "csv"
+    delimiter: ClassVar[bytes] = b","
+
+    def __init__(self, options: FormatOptions, selection: Selection) -> None:
+        super().__init__(options, selection)
+        self.header: list[str] = []  # names of the columns; c1, c2, ... without a header
+        self.headed = False
+        self.width = 0
+        self._begun = False  # whether this file's first record was seen
+        self._open = b""  # a record whose quotes are not closed yet
+        self._due: bytes | None = None  # a header that waits for the columns of the bands
+        self._bands: list[str] = []
+        self._rendered: list[str] | None = None
+
+    def start(self, name: str) -> None:
+        super().start(name)
+        self._begun, self._open = False, b""
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def decode(self, data: bytes, final: bool) -> Batch:
+        self._final = final
+        batch = super().decode(data, final)
+        if final and self._open:
+            batch = self._after(batch, self._unclosed())
+        if self._due is not None and (len(batch.rows) or final or not self.options.bands):
+            self._bands = list(self.selection.columns)
+            self._shift(batch, self._due + self._appended(self._due))
+            self._due = None
+        return batch
+
+    def block(self, lines: list[bytes], text: bytes, first_line: int) -> Batch:
+        if self._open:
+            waiting = self._open.split(b"\n")
+            lines, text, first_line = waiting + lines, self._open + b"\n" + text, first_line - len(waiting)
+            self._open = b""
+        if b'"' in text or text.count(b"\r") != text.count(b"\r\n"):
+            return self._quoted(lines, first_line)
+        start = 0
+        while not self._begun and start < len(lines):
+            if lines[start].strip(b"\r") not in (b"", BOM):
+                break
+            start += 1
+        if not self._begun and start < len(lines):
+            if not self._head(lines[start], first_line + start):
+                return self._after(self._only(lines[:start]), self._body(lines[start:], first_line + start))
+            return self._after(self._only(lines[:start]), self._body(lines[start + 1 :], first_line + start + 1))
+        return self._body(lines, first_line)
+
+    def _head(self, line: bytes, number: int) -> bool:
+        """Take a file's first record; True where it is a header."""
+        self._begun = True
+        row = self._cells(line)
+        numeric = all(not cell(each)[1] for each in row)
+        if self.header:
+            if not self.headed:
+                return False
+            found = unique(row)
+            if found != self.header:
+                pairs = zip([*found, *[""] * len(self.header)], [*self.header, *[""] * len(found)], strict=False)
+                column, (new, old) = next((i, each) for i, each in enumerate(pairs, 1) if each[0] != each[1])
+                raise InputError(
+                    f"{self.source}:{number}: another header than the first file's: column {column} is "
+                    f"{new or 'absent'!r}, there {old or 'absent'!r}; score files of one layout at a time"
+                )
+            return True
+        self.width = len(row)
+        self.headed = not numeric
+        self.header = unique(row) if self.headed else [f"c{j + 1}" for j in range(len(row))]
+        taken = set(names(self.options, csv=True)) & set(self.header)
+        if taken:
+            raise ConfigError(
+                f"{self.source}:{number}: there is a column {min(taken)!r} already; choose other names with --prefix"
+            )
+        for name in self.header:
+            self.selection.learn(name)
+        if self.headed and not self.options.objects:
+            self._due = line
+        return self.headed
+
+    def _cells(self, line: bytes) -> list[str]:
+        text = line.removesuffix(b"\r").removeprefix(BOM).decode("utf-8", "replace")
+        return next(csv.reader(text.splitlines(keepends=True) or [""], delimiter=self.delimiter.decode()), [])
+
+    def _body(self, lines: list[bytes], first_line: int) -> Batch:
+        """Rows without quotes: fast where every line is a whole row of plain cells."""
+        if not lines:
+            return self.nothing()
+        commas = self.width - 1
+        delimiter = self.delimiter
+        if all(line.count(delimiter) == commas for line in lines) and self._plain(lines):
+            batch = self._fast(lines, first_line)
+            if batch is not None:
+                return batch
+        return self._careful([(line, line.count(b"\n") + 1) for line in lines], first_line)
+
+    def _plain(self, lines: list[bytes]) -> bool:
+        """No blank lines (they have no delimiter, as rows of one column have none) and all of it UTF-8."""
+        if self.width == 1 and any(not line.strip(b"\r") for line in lines):
+            return False
+        text = b"\n".join(lines)
+        if text.isascii():
+            return True
+        try:
+            text.decode("utf-8")
+        except UnicodeDecodeError:
+            return False
+        return not text.startswith(BOM)
+
+    def _fast(self, lines: list[bytes], first_line: int) -> Batch | None:
+        selection, options = self.selection, self.options
+        if selection.careful or options.by or options.time or options.label or options.objects:
+            return None
+        places = [self.header.index(name) if name in self.header else -1 for name in selection.columns]
+        if not places or min(places) < 0:
+            return None
+        X = numeric_columns(lines, self.delimiter, places, self.width)
+        if X is None:
+            return None
+        selection.records += len(lines)
+        selection.met.update(selection.columns)
+        return Batch(lines, np.arange(len(lines)), X)
+
+    def _careful(self, records: list[tuple[bytes, int]], first_line: int) -> Batch:
+        """Records with the lines each takes, row by row; a record may hold quotes and newlines."""
+        rows, line = Rows(self.options, self.selection), first_line
+        lines = [record for record, _ in records]
+        for place, (record, size) in enumerate(records):
+            if record.strip(b"\r") not in (b"", BOM):
+                try:
+                    row = self._read(record)
+                except Unreadable as error:
+                    rows.bad(error, place, line)
+                else:
+                    self._add(rows, row, place, line)
+            line += size
+        return rows.batch(lines)
+
+    def _read(self, record: bytes) -> list[str]:
+        """Cells of one record. Raises Unreadable."""
+        if len(record) > self.options.max_line:
+            raise Unreadable("too long", f"longer than --max-line ({self.options.max_line:,} bytes)")
+        try:
+            text = record.removesuffix(b"\r").removeprefix(BOM).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise Unreadable("not UTF-8", f"not UTF-8 at byte {error.start + 1}") from None
+        try:
+            parts = text.split("\n")
+            reader = csv.reader([part + "\n" for part in parts[:-1]] + parts[-1:], delimiter=self.delimiter.decode(), strict=True)
+            row = next(reader, [])
+        except csv.Error as error:
+            raise Unreadable("invalid CSV", f"invalid CSV: {error}") from None
+        if len(row) != self.width:
+            raise Unreadable("ragged row", f"a row of {len(row)} cells among rows of {self.width}")
+        return row
+
+    def _add(self, rows: Rows, row: list[str], place: int, line: int) -> None:
+        selection, options = self.selection, self.options
+        columns = columns_of(self.header, row)
+        if selection.careful:
+            before = len(selection.columns)
+            for name, value in columns.items():
+                if not cell(value)[1]:
+                    selection.number(name)
+            if len(selection.columns) > before:
+                rows.opened.append((len(rows.rows), len(selection.columns)))
+        elif len(selection.known) > len(selection.met):
+            for name, value in columns.items():
+                if name not in selection.met and not cell(value)[1]:
+                    selection.number(name)
+        selection.records += 1
+        found = []
+        for name in selection.columns:
+            value = columns.get(name)
+            read, kind = (float("nan"), "missing") if value is None else cell(value)
+            if kind:
+                rows.values.add(kind, line, name, said(kind, value))
+            if value is not None:
+                selection.met.add(name)
+            found.append(read)
+        rows.rows.append(found)
+        rows.places.append(place)
+        if options.by:
+            own = [columns.get(name) or None for name in options.by]
+            rows.keys.append(NULL_KEY if len(own) == 1 and own[0] is None else joint_key(own))
+        if options.time:
+            rows.times.append(seconds(columns.get(options.time, ABSENT)))
+        if options.label:
+            rows.labels.append(truth(columns.get(options.label)))
+        if options.objects:
+            rows.objects.append({name: as_json(value) for name, value in columns.items()})
+
+    # -- quotes -------------------------------------------------------------------------------
+
+    def _quoted(self, lines: list[bytes], first_line: int) -> Batch:
+        """Rows among which some have quotes: find where each record ends, then read it."""
+        records: list[tuple[bytes, int]] = []
+        at = 0
+        while at < len(lines):
+            end = self._end(lines, at)
+            if end is None:
+                if self._final or sum(map(len, lines[at:])) > self.options.max_line:
+                    end = at + 1  # never closed: a bad line, and on with the next
+                else:
+                    self._open = b"\n".join(lines[at:])
+                    break
+            records.append((b"\n".join(lines[at:end]), end - at))
+            at = end
+        skipped = 0
+        if not self._begun:
+            while skipped < len(records) and records[skipped][0].strip(b"\r") in (b"", BOM):
+                skipped += 1
+            if skipped < len(records):
+                lead = [record for record, _ in records[:skipped]]
+                line = first_line + skipped
+                head = self._head(records[skipped][0], line)
+                rest = records[skipped + 1 :] if head else records[skipped:]
+                line += records[skipped][1] if head else 0
+                return self._after(self._only(lead), self._careful(rest, line))
+        return self._careful(records, first_line)
+
+    def _end(self, lines: list[bytes], at: int) -> int | None:
+        """The line after the record that begins at line `at`; None where its quotes are not closed yet."""
+        if lines[at].count(b'"') == 0:
+            return at + 1
+        feed = (line.decode("latin-1") + "\n" for line in lines[at:])
+        reader = csv.reader(feed, delimiter=self.delimiter.decode(), strict=True)
+        try:
+            next(reader)
+        except csv.Error as error:
+            return None if "unexpected end" in str(error) else at + 1
+        return at + reader.line_num
+
+    def _unclosed(self) -> Batch:
+        lines = self._open.split(b"\n")
+        self._open = b""
+        return self._quoted(lines, self.line - len(lines))
+
+    # -- putting batches together ---------------------------------------------------------------
+
+    def _only(self, lines: list[bytes]) -> Batch:
+        batch = self.nothing()
+        batch.pieces = lines
+        return batch
+
+    def _shift(self, batch: Batch, piece: bytes) -> None:
+        """Put a piece in front of a batch: the annotated header."""
+        batch.pieces = [piece, *batch.pieces]
+        batch.rows = batch.rows + 1
+        batch.problems = [each._replace(piece=each.piece + 1) for each in batch.problems]
+        batch.verbatim = frozenset({0})
+
+    def _after(self, first: Batch, second: Batch) -> Batch:
+        """One batch of two; the first has no rows or the second none."""
+        if not first.pieces:
+            return second
+        shift = len(first.pieces)
+        rows, owner = (second.rows + shift, second) if not len(first.rows) else (first.rows, first)
+        moved: list[Problem] = [each._replace(piece=each.piece + shift) for each in second.problems]
+        return Batch(
+            first.pieces + second.pieces, rows, owner.X, owner.keys, owner.time, owner.label, owner.opened,
+            first.problems + moved, first.values + second.values, owner.objects,
+        )  # fmt: skip
+
+    # -- writing ------------------------------------------------------------------------------
+
+    def _appended(self, line: bytes) -> bytes:
+        """The header's further cells; a carriage return that ended it moves behind them."""
+        prefix = self.options.prefix
+        found = [prefix + name for name in ("score", "anomaly", "why")]
+        found += [prefix + "changepoint"] if self.options.changepoint else []
+        if self.options.bands:
+            found += [f"{prefix}{name}_{edge}" for name in self._bands for edge in ("expected", "lower", "upper")]
+        return b"".join(self.delimiter + self.quoted(name) for name in found)
+
+    def quoted(self, text: str) -> bytes:
+        """A cell, in quotes where it needs them."""
+        raw = text.encode("utf-8", "replace")
+        if any(mark in raw for mark in (self.delimiter, b'"', b"\n", b"\r")):
+            return b'"' + raw.replace(b'"', b'""') + b'"'
+        return raw
+
+    def _more(self, annotation: Annotation, i: int) -> bytes:
+        """The cells of record i after its score and flag."""
+        found = self.delimiter + (self.quoted(words(annotation.why[i])) if annotation.anomaly[i] else b"")
+        if self.options.changepoint:
+            changed = annotation.changepoint is not None and annotation.changepoint[i]
+            found += self.delimiter + (b"true" if changed else b"")
+        if self.options.bands:
+            place = {name: j for j, name in enumerate(annotation.fields)}
+            for name in self._bands or annotation.fields:
+                for values in annotation.bands or ():
+                    value = values[i, place[name]]
+                    found += self.delimiter + (b"" if np.isnan(value) else orjson.dumps(float(f"{value:.6g}")))
+        return found
+
+    def annotated(self, batch: Batch, annotation: Annotation) -> list[bytes]:
+        lines = batch.pieces if len(batch.rows) == len(batch.pieces) else [batch.pieces[p] for p in batch.rows.tolist()]
+        return self._with_cells(lines, annotation)
+
+    def _with_cells(self, lines: list[bytes], annotation: Annotation) -> list[bytes]:
+        comma = self.delimiter
+        scores = texts(annotation.score)
+        clear = comma + b"false" + comma
+        done = [line + comma + score + clear for line, score in zip(lines, scores, strict=True)]
+        cr = b"\r" in b"".join([line[-1:] for line in lines])
+        plain = not (cr or self.options.bands or self.options.changepoint)
+        odd: Any = np.flatnonzero(annotation.anomaly | np.isnan(annotation.score)) if plain else range(len(lines))
+        for i in odd:
+            score = b"" if np.isnan(annotation.score[i]) else scores[i]
+            flag = b"true" if annotation.anomaly[i] else b"false"
+            line, end = (lines[i][:-1], b"\r") if lines[i].endswith(b"\r") else (lines[i], b"")
+            done[i] = line + comma + score + comma + flag + self._more(annotation, i) + end
+        return done
+
+    def render(self, batch: Batch, annotation: Annotation) -> bytes:
+        assert batch.objects is not None
+        first = b""
+        if self._rendered is None and batch.objects:
+            self._rendered = list(flat(batch.objects[0]))
+            self._bands = list(annotation.fields)
+            first = self.delimiter.join(map(self.quoted, self._rendered))
+            first += self._appended(first) + b"\n"
+        lines = []
+        for record in batch.objects:
+            cells = flat(record)
+            for name in cells.keys() - set(self._rendered or ()):
+                self.selection.say(f"{name}: not among the first record's fields, left out of the CSV")
+            lines.append(self.delimiter.join([self.quoted(cells.get(name, "")) for name in self._rendered or ()]))
+        return first + self.joined(batch, annotation, self._with_cells(lines, annotation))
+
+
+def unique(row: list[str]) -> list[str]:
+    """Names of the columns; a name that comes again gets a number."""
+    found: list[str] = []
+    for name in row:
+        base, n = name, 2
+        while name in found:
+            name, n = f"{base}_{n}", n + 1
+        found.append(name)
+    return found
+
+
+def as_json(text: str) -> Any:
+    """A cell as a JSON value: a number with its own text where that is JSON, empty as null."""
+    if not text:
+        return None
+    value, kind = cell(text)
+    if kind:
+        return text
+    try:
+        own = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return value
+    return orjson.Fragment(text.strip()) if type(own) in (int, float) else value
+
+
+def flat(record: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Cells of a JSON object: dotted names, lists as JSON text, null as empty."""
+    found: dict[str, str] = {}
+    for name, value in record.items():
+        name = f"{prefix}{name}"
+        if type(value) is dict and value:
+            found.update(flat(value, name + "."))
+        elif value is None:
+            found[name] = ""
+        else:
+            found[name] = value if type(value) is str else orjson.dumps(value).decode()
+    return found

@@ -1,0 +1,93 @@
+"""JSON Lines: one object a line."""
+
+from __future__ import annotations
+
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+import orjson
+
+from clipdetect.formats.annotate import JsonAnnotator, texts
+from clipdetect.formats.fast import Fast
+from clipdetect.formats.lines import Lines
+from clipdetect.formats.objects import BOM, Rows, Taken, Unreadable, parse
+from clipdetect.formats.select import Selection
+from clipdetect.records import Annotation, Batch, FormatOptions
+
+__all__ = ["Jsonl"]
+
+
+class Jsonl(Lines):
+    """JSON Lines. The annotation goes in front of each object's closing brace."""
+
+    name = "jsonl"
+
+    def __init__(self, options: FormatOptions, selection: Selection) -> None:
+        super().__init__(options, selection)
+        self.taken = Taken(options)
+        self.fast = Fast(options, selection, sorted(self.taken.names))
+        self.annotator = JsonAnnotator(options)
+        self.first = selection.records == 0
+
+    def block(self, lines: list[bytes], text: bytes, first_line: int) -> Batch:
+        if self.fast.wanted():
+            known = len(self.selection.known)
+            batch = self.fast.decode(lines, text, first_line)
+            if batch is not None:
+                return batch
+            batch = self._careful(lines, first_line)
+            self.fast.refused(known)
+            return batch
+        return self._careful(lines, first_line)
+
+    def _careful(self, lines: list[bytes], first_line: int) -> Batch:
+        rows = Rows(self.options, self.selection)
+        for place, line in enumerate(lines):
+            if blank(line):
+                continue
+            try:
+                if len(line) > self.options.max_line:
+                    raise Unreadable("too long", f"longer than --max-line ({self.options.max_line:,} bytes)")
+                record = parse(line)
+                self.taken.check(record, self.first, f"{self.source}:{first_line + place}")
+            except Unreadable as error:
+                rows.bad(error, place, first_line + place)
+            else:
+                rows.add(record, place, first_line + place)
+                self.first = False
+        return rows.batch(lines)
+
+    def annotated(self, batch: Batch, annotation: Annotation) -> list[bytes]:
+        scores = texts(annotation.score)
+        lines = batch.pieces if len(batch.rows) == len(batch.pieces) else [batch.pieces[p] for p in batch.rows.tolist()]
+        if self.annotator.simple(annotation):
+            glue, tail = b"," + self.annotator.score, self.annotator.clear + b"}"
+            done = [b"%b%b%b%b" % four for four in zip([line[:-1] for line in lines], repeat(glue), scores, repeat(tail), strict=False)]
+            plain = b"".join([line[-1:] for line in lines]) == b"}" * len(lines)
+            odd: Any = np.flatnonzero(annotation.anomaly | np.isnan(annotation.score)) if plain else range(len(lines))
+            for i in odd:
+                done[i] = append(lines[i], self.annotator.members(annotation, i, scores[i]))
+            return done
+        return [append(lines[i], self.annotator.members(annotation, i, scores[i])) for i in range(len(lines))]
+
+    def render(self, batch: Batch, annotation: Annotation) -> bytes:
+        assert batch.objects is not None
+        scores = texts(annotation.score)
+        done = [
+            append(orjson.dumps(record, option=orjson.OPT_PASSTHROUGH_SUBCLASS), self.annotator.members(annotation, i, scores[i]))
+            for i, record in enumerate(batch.objects)
+        ]
+        return self.joined(batch, annotation, done)
+
+
+def blank(line: bytes) -> bool:
+    """Whether a line holds no record."""
+    return not line.strip(b" \t\r") or line.strip(b" \t\r") == BOM
+
+
+def append(line: bytes, members: bytes) -> bytes:
+    """A JSON object's own bytes with members inserted before its closing brace."""
+    end = line.rindex(b"}")
+    empty = line[:end].rstrip(b" \t\r\n").removeprefix(BOM).strip(b" \t\r\n") == b"{"
+    return line[:end] + (b"" if empty else b",") + members + line[end:]

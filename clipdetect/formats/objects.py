@@ -1,0 +1,184 @@
+"""JSON objects to rows, with care: record by record, leaf by leaf. What is read here defines what is readable."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import numpy as np
+import orjson
+
+from clipdetect.errors import ConfigError
+from clipdetect.formats.annotate import names
+from clipdetect.formats.select import Selection, leaves
+from clipdetect.formats.values import ABSENT, joint_key, number, said, seconds, truth
+from clipdetect.records import Batch, FormatOptions, Problem, ValueProblem
+
+BOM = b"\xef\xbb\xbf"
+_PATH = re.compile(r"\.|(\[\d+\])")
+
+
+class Unreadable(Exception):
+    """Why a record cannot be read: kind and message."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind, self.message = kind, message
+
+
+def parse(text: bytes) -> dict[str, Any]:
+    """What `json.loads` reads as one object, faster where orjson agrees. Raises Unreadable."""
+    if text.startswith(BOM):
+        text = text[3:]
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        try:
+            value = json.loads(text.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise Unreadable("not UTF-8", f"not UTF-8 at byte {error.start + 1}") from None
+        except RecursionError:
+            raise Unreadable("nested too deep", "nested too deep") from None
+        except json.JSONDecodeError as error:
+            cut = not text.rstrip().endswith(b"}")
+            kind = "truncated JSON" if cut and error.pos >= len(text.rstrip()) - 1 else "invalid JSON"
+            raise Unreadable(kind, f"{kind}: {error.msg} at column {error.colno}") from None
+        except ValueError:  # an integer of more digits than Python converts
+            value = json.loads(text, parse_int=float)
+    if type(value) is not dict:
+        raise Unreadable("not an object", f"not a JSON object but {type(value).__name__}")
+    return value
+
+
+def look_up(record: Any, path: str) -> Any:
+    """The value at a dotted path, the exact key first; ABSENT where there is none."""
+    if type(record) is dict and path in record:
+        return record[path]
+    value = record
+    for part in [part for part in _PATH.split(path) if part]:
+        if part.startswith("[") and type(value) is list and int(part[1:-1]) < len(value):
+            value = value[int(part[1:-1])]
+        elif type(value) is dict and part in value:
+            value = value[part]
+        else:
+            return ABSENT
+    return value
+
+
+class Values:
+    """Counts unreadable values of a block by kind, with the first of each."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, ValueProblem] = {}
+
+    def add(self, kind: str, line: int, field: str, message: str, count: int = 1) -> None:
+        """One more, or `count` more, of a kind."""
+        old = self.found.get(kind)
+        if old is None:
+            self.found[kind] = ValueProblem(kind, count, line, field, message)
+        else:
+            self.found[kind] = old._replace(count=old.count + count)
+
+    def list(self) -> list[ValueProblem]:
+        return list(self.found.values())
+
+
+class Rows:
+    """Collects the rows of one block; columns may open on the way."""
+
+    def __init__(self, options: FormatOptions, selection: Selection) -> None:
+        self.options, self.selection = options, selection
+        self.places: list[int] = []
+        self.rows: list[list[float]] = []
+        self.keys: list[str] = []
+        self.times: list[float] = []
+        self.labels: list[float] = []
+        self.objects: list[dict[str, Any]] = []
+        self.opened: list[tuple[int, int]] = []
+        self.problems: list[Problem] = []
+        self.values = Values()
+
+    def add(self, record: dict[str, Any], place: int, line: int) -> None:
+        """A readable record."""
+        selection, options = self.selection, self.options
+        if selection.careful:
+            before = len(selection.columns)
+            for name, value in leaves(record, "", selection.lists):
+                selection.learn(name)
+                if not number(value, options.coerce)[1]:
+                    selection.number(name)
+            if len(selection.columns) > before:
+                self.opened.append((len(self.rows), len(selection.columns)))
+        else:
+            for name, value in leaves(record, "", selection.lists):
+                if name not in selection.known:
+                    selection.learn(name)
+                    if not number(value, options.coerce)[1]:
+                        selection.number(name)
+        selection.records += 1
+        row = []
+        for name in selection.columns:
+            value = record.get(name, ABSENT)
+            if value is ABSENT:
+                value = look_up(record, name)
+            read, kind = number(value, options.coerce)
+            if kind:
+                self.values.add(kind, line, name, said(kind, value))
+            if value is not ABSENT:
+                selection.met.add(name)
+            row.append(read)
+        self.rows.append(row)
+        self.places.append(place)
+        if options.by:
+            self.keys.append(joint_key([look_up(record, name) for name in options.by]))
+        if options.time:
+            self.times.append(seconds(look_up(record, options.time)))
+        if options.label:
+            self.labels.append(truth(look_up(record, options.label)))
+        if options.objects:
+            self.objects.append(record)
+
+    def bad(self, error: Unreadable, place: int, line: int) -> None:
+        """A record that cannot be read."""
+        self.problems.append(Problem(place, line, error.kind, error.message))
+
+    def batch(self, pieces: list[bytes]) -> Batch:
+        """The block."""
+        n, d = len(self.rows), len(self.selection.columns)
+        X = np.full((n, d), np.nan)
+        start = 0
+        edges = [*[row for row, _ in self.opened], n]
+        for stop in edges:
+            if stop > start:
+                X[start:stop, : len(self.rows[start])] = self.rows[start:stop]
+                start = stop
+        options = self.options
+        return Batch(
+            pieces=pieces,
+            rows=np.array(self.places, np.int64),
+            X=X,
+            keys=self.keys if options.by else None,
+            time=np.array(self.times, np.float64) if options.time else None,
+            label=np.array(self.labels, np.float64) if options.label else None,
+            opened=self.opened,
+            problems=self.problems,
+            values=self.values.list(),
+            objects=self.objects if options.objects else None,
+        )
+
+
+class Taken:
+    """Refuses records that already have a field of an appended name: the first by the run, later ones each."""
+
+    def __init__(self, options: FormatOptions) -> None:
+        self.names = frozenset(names(options))
+
+    def check(self, record: dict[str, Any], first: bool, where: str) -> None:
+        """Raises ConfigError for the first record of the stream, Unreadable for a later one."""
+        if self.names.isdisjoint(record):
+            return
+        name = next(name for name in record if name in self.names)
+        if first:
+            raise ConfigError(f"{where}: the records have a field {name!r} already; choose other names with --prefix")
+        raise Unreadable("name taken", f"has a field {name!r} already; see --prefix")

@@ -1,0 +1,93 @@
+"""Plain numbers, one a line."""
+
+from __future__ import annotations
+
+import numpy as np
+import orjson
+
+from clipdetect.formats.annotate import texts
+from clipdetect.formats.lines import Lines
+from clipdetect.formats.objects import BOM, Rows, Unreadable
+from clipdetect.formats.select import Selection
+from clipdetect.formats.values import NULL_KEY, cell, said
+from clipdetect.records import Annotation, Batch, FormatOptions
+
+__all__ = ["Plain"]
+
+FIELD = "value"
+NUMERIC = b"0123456789+-.eE\n"
+
+
+class Plain(Lines):
+    """One number a line; the answer is the line, a tab, the score, a tab and the flag."""
+
+    name = "plain"
+
+    def __init__(self, options: FormatOptions, selection: Selection) -> None:
+        super().__init__(options, selection)
+        selection.learn(FIELD)
+
+    def block(self, lines: list[bytes], text: bytes, first_line: int) -> Batch:
+        selection, options = self.selection, self.options
+        usual = selection.columns == [FIELD] and not (options.by or options.time or options.label or options.objects)
+        if usual and not text.translate(None, NUMERIC):
+            try:
+                X = np.array(list(map(float, lines)), np.float64)[:, None]
+            except ValueError:  # a blank line, two signs
+                X = np.full((1, 1), np.nan)
+            if np.isfinite(X).all():
+                selection.records += len(lines)
+                selection.met.add(FIELD)
+                return Batch(lines, np.arange(len(lines)), X)
+        return self._careful(lines, first_line)
+
+    def _careful(self, lines: list[bytes], first_line: int) -> Batch:
+        selection, options = self.selection, self.options
+        rows = Rows(options, selection)
+        for place, line in enumerate(lines):
+            if line.strip(b" \t\r") in (b"", BOM):
+                continue
+            number = first_line + place
+            if len(line) > options.max_line:
+                rows.bad(Unreadable("too long", f"longer than --max-line ({options.max_line:,} bytes)"), place, number)
+                continue
+            text = line.removeprefix(BOM).removesuffix(b"\r").decode("utf-8", "replace")
+            value, kind = cell(text)
+            if kind == "text":
+                rows.bad(Unreadable("not a number", said(kind, text)), place, number)
+                continue
+            if not kind:
+                before = len(selection.columns)
+                selection.number(FIELD)
+                if len(selection.columns) > before:
+                    rows.opened.append((len(rows.rows), len(selection.columns)))
+            selection.records += 1
+            rows.rows.append([value if name == FIELD else float("nan") for name in selection.columns])
+            if kind and FIELD in selection.columns:
+                rows.values.add(kind, number, FIELD, said(kind, text))
+            rows.places.append(place)
+            if options.by:
+                rows.keys.append(NULL_KEY)
+            if options.time:
+                rows.times.append(float("nan"))
+            if options.label:
+                rows.labels.append(float("nan"))
+            if options.objects:
+                rows.objects.append({FIELD: None if kind else value})
+        return rows.batch(lines)
+
+    def annotated(self, batch: Batch, annotation: Annotation) -> list[bytes]:
+        scores = texts(annotation.score)
+        lines = batch.pieces if len(batch.rows) == len(batch.pieces) else [batch.pieces[p] for p in batch.rows.tolist()]
+        done = [line + b"\t" + score + b"\tfalse" for line, score in zip(lines, scores, strict=True)]
+        cr = b"\r" in b"".join([line[-1:] for line in lines])
+        plain = annotation.bands is None and not cr
+        for i in np.flatnonzero(annotation.anomaly | np.isnan(annotation.score)) if plain else range(len(lines)):
+            score = b"" if np.isnan(annotation.score[i]) else scores[i]
+            line, end = (lines[i][:-1], b"\r") if lines[i].endswith(b"\r") else (lines[i], b"")
+            done[i] = line + b"\t" + score + (b"\ttrue" if annotation.anomaly[i] else b"\tfalse")
+            for values in annotation.bands or ():
+                value = values[i, 0] if values.shape[1] else float("nan")
+                done[i] += b"\t" + (b"" if np.isnan(value) else orjson.dumps(float(f"{value:.6g}")))
+            done[i] += end
+        return done

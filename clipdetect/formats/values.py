@@ -1,0 +1,105 @@
+"""What a value is: a number, or which kind of unreadable; the text of a key; a time; a label."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+NUMBER = re.compile(r"[ \t]*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[ \t]*\Z")
+NOT_FINITE = re.compile(r"[ \t]*[+-]?(?:nan|inf|infinity)[ \t]*\Z", re.IGNORECASE)
+NULL_KEY = "\x00null"
+LABELS = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0}
+EPOCH_UNITS = ((1e11, 1.0), (1e14, 1e-3), (1e17, 1e-6), (math.inf, 1e-9))  # below, seconds in one unit
+
+
+class Absent:
+    """Stands for a field that a record does not have."""
+
+
+ABSENT = Absent()
+
+
+def number(value: Any, coerce: bool = False) -> tuple[float, str]:
+    """The value as a finite double and "", or NaN and the kind of what it is instead."""
+    kind = type(value)
+    if kind is float:
+        return (value, "") if math.isfinite(value) else (math.nan, "not finite")
+    if kind is int:
+        try:
+            return float(value), ""
+        except OverflowError:
+            return math.nan, "too large"
+    if kind is str:
+        return cell(value) if coerce and value else (math.nan, "text")
+    if value is None:
+        return math.nan, "null"
+    if value is ABSENT:
+        return math.nan, "missing"
+    return math.nan, "boolean" if kind is bool else "object"
+
+
+def cell(text: str) -> tuple[float, str]:
+    """The same for a CSV cell."""
+    if NUMBER.match(text):
+        value = float(text)
+        return (value, "") if math.isfinite(value) else (math.nan, "too large")
+    if not text.strip(" \t"):
+        return math.nan, "null"
+    return math.nan, "not finite" if NOT_FINITE.match(text) else "text"
+
+
+def said(kind: str, value: Any) -> str:
+    """What to tell a person about an unreadable value."""
+    if kind == "missing":
+        return "the field is missing"
+    if kind == "null":
+        return "no value"
+    shown = value if isinstance(value, str) else str(value) if kind != "too large" else "a number beyond 1.8e308"
+    shown = shown if len(shown) <= 40 else shown[:37] + "..."
+    return f'not a number: "{shown}"' if kind != "too large" else f"too large: {shown}"
+
+
+def key_text(value: Any) -> str:
+    """Text of a key: a string is itself, any other value its JSON text behind a NUL."""
+    if type(value) is str:
+        return value if not value.startswith("\x00") else "\x00" + json.dumps(value)
+    if value is None or value is ABSENT:
+        return NULL_KEY
+    return "\x00" + json.dumps(value, separators=(",", ":"))
+
+
+def joint_key(values: Sequence[Any]) -> str:
+    """Text of the key that one or several `--by` values make."""
+    if len(values) == 1:
+        return key_text(values[0])
+    return "\x00" + json.dumps([None if value is ABSENT else value for value in values], separators=(",", ":"))
+
+
+def seconds(value: Any) -> float:
+    """Epoch seconds of a time: a number in s, ms, us or ns by its size, or ISO 8601 text; else NaN."""
+    if isinstance(value, str):
+        read, kind = cell(value)
+        if kind:
+            try:
+                moment = datetime.fromisoformat(value.strip())
+            except ValueError:
+                return math.nan
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        value = read
+    read, kind = number(value)
+    if kind:
+        return math.nan
+    return read * next(unit for below, unit in EPOCH_UNITS if abs(read) < below)
+
+
+def truth(value: Any) -> float:
+    """0.0 or 1.0 of a label, else NaN."""
+    if isinstance(value, bool):
+        return float(value)
+    if isinstance(value, int | float):
+        return float(value) if value in (0, 1) else math.nan
+    return LABELS.get(value.strip().lower(), math.nan) if isinstance(value, str) else math.nan

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
-from clipdetect import registry, yaml_file
+from clipdetect import registry
 from clipdetect.errors import ConfigError
 from clipdetect.registry import ComponentSpec, coerce, did_you_mean
 
 if TYPE_CHECKING:
     from clipdetect.detector import Detector
+    from clipdetect.yaml_file import Document
 
 ENVIRONMENT = "CLIPDETECT_"
 KEYS = {"input_format": "from", "output_format": "to"}  # names in files and flags that differ from ours
@@ -277,7 +278,11 @@ def load(
     """
     environ = os.environ if environ is None else environ
     path = path or environ.get(ENVIRONMENT + "CONFIG")
-    document = yaml_file.read(path) if path else None
+    document = None
+    if path:
+        from clipdetect import yaml_file  # not needed by most runs, and they start sooner without
+
+        document = yaml_file.read(path)
     problems: list[str] = []
     chosen: dict[str, _Given] = {}
     layers = (*_file_layer(document, problems), *_environment_layer(environ, problems), *_flag_layer(flags or {}))
@@ -295,7 +300,7 @@ def load(
     return Resolved(Config(**{name: given.value for name, given in chosen.items()}), origins)
 
 
-def _file_layer(document: yaml_file.Document | None, problems: list[str]) -> Iterator[_Given]:
+def _file_layer(document: Document | None, problems: list[str]) -> Iterator[_Given]:
     if document is None:
         return
     settings = {key(name): name for name in _READERS}
@@ -336,7 +341,7 @@ def _named(given: _Given) -> str:
     return f"{key(given.setting)}: " if given.layer == 1 else ""
 
 
-def _settle(chosen: dict[str, _Given], document: yaml_file.Document | None) -> list[str]:
+def _settle(chosen: dict[str, _Given], document: Document | None) -> list[str]:
     """What concerns several settings: `patience`, the components' parameters, a label that is watched."""
     try:
         patience = _merge_patience(chosen)
@@ -385,9 +390,7 @@ def _merge_patience(chosen: dict[str, _Given]) -> _Given | None:
     return patience
 
 
-def _located(
-    error: registry.SpecError, given: _Given, document: yaml_file.Document | None, path: tuple[str, ...]
-) -> str:
+def _located(error: registry.SpecError, given: _Given, document: Document | None, path: tuple[str, ...]) -> str:
     """The error with its place: inside the file where the value stands there, else the flag or variable."""
     place = given.place
     if document is not None and given.layer == 1 and given.setting == path[0]:
@@ -397,6 +400,8 @@ def _located(
 
 def to_yaml(resolved: Resolved) -> str:
     """The configuration as a YAML file that reads back the same, each value's origin as a comment."""
+    from clipdetect.yaml_file import dump
+
     lines = []
     for name in _READERS:
         value = getattr(resolved.config, name)
@@ -404,11 +409,13 @@ def to_yaml(resolved: Resolved) -> str:
             value = _nested(registry.resolved(registry.build(name, value)))
         elif isinstance(value, MinChange):
             value = f"{value.percent!r}%".replace(".0%", "%") if value.percent else value.value
-        lines.append(f"{key(name)}: {yaml_file.dump(value)}  # {resolved.origins[name]}\n")
+        lines.append(f"{key(name)}: {dump(value)}  # {resolved.origins[name]}\n")
     return "".join(lines)
 
 
 def _nested(full: dict[str, Any]) -> dict[str, Any]:
     """{"name": "level", "patience": 21} as {"level": {"patience": 21}}, the form of a spec."""
-    params: dict[str, Any] = {name: _nested(value) if isinstance(value, dict) else value for name, value in full.items()}
-    return {params.pop("name"): params}
+    params = {name: value for name, value in full.items() if name != "name"}
+    return {
+        full["name"]: {name: _nested(value) if isinstance(value, dict) else value for name, value in params.items()}
+    }

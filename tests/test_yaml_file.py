@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clipdetect.errors import ConfigError
 from clipdetect.yaml_file import Document, dump, read
@@ -108,3 +110,11 @@ def test_bom_is_skipped_and_bytes_that_are_not_utf_8_are_named(tmp_path):
 )
 def test_dumped_values_read_back(each):
     assert value(dump(each)) == each
+
+
+@given(st.text(alphabet="ab01 :-[]{},\n\t\"'#&*!|>%@`~?.é\x00\x85\ufeff", max_size=30))
+def test_any_text_is_read_or_refused_with_a_place(text):
+    try:
+        Document("c.yaml", text)
+    except ConfigError as error:
+        assert str(error).startswith("c.yaml")

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from types import TracebackType
+from typing import Any
 
 import click
 
@@ -44,6 +45,14 @@ class Commands(click.Group):
             return None
         command: click.Command = import_module(f"clipdetect.cli.{cmd_name}").command
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a closed pipe has its own exit code (click would make it 1)."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            _silence_stdout()
+            raise click.exceptions.Exit(CLOSED_PIPE) from None
 
 
 def main(argv: Sequence[str] | None = None) -> int:

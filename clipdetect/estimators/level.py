@@ -176,6 +176,7 @@ def learn_value(
         if step > 0.0 and (smallest[k, j] == 0.0 or step < smallest[k, j]):
             smallest[k, j] = step
     residual = v - expected[k, j]
+    off = v - middle(ordered, k, j, min(n, size)) if n > 0 else 0.0
     slide(v, k, j, n, window, ordered)
     count[k, j] = n + 1
     filled = min(n + 1, size)
@@ -188,8 +189,8 @@ def learn_value(
         if n + 1 == START:  # half the interquartile range, brought to this scale's unit
             scale[k, j] = 0.545 * (ordered[k, START - 3, j] - ordered[k, 2, j])
         return
-    if residual != 0.0:  # exact zeros say nothing about the size of the rest
-        rescale(abs(residual), size, k, j, scale, run, count)
+    if off != 0.0:  # exact zeros say nothing about the size of the rest
+        rescale(abs(off), size, k, j, scale, run, count)
     unit = max(scale[k, j], 0.5 * smallest[k, j])
     quarter = filled // 4
     if ordered[k, quarter, j] == ordered[k, filled - 1 - quarter, j]:  # half of the window is one value

@@ -1,0 +1,60 @@
+# Everything runs in .venv, which is made once; afterwards no network is needed.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+READY := .venv/ready
+DATA ?=
+
+.PHONY: help setup demo test golden lint types coverage bench docs data clean
+
+help:
+	@echo "make demo      score the sample data and show what was flagged"
+	@echo "make test      run the tests"
+	@echo "make lint      ruff;  make types  mypy;  make coverage  tests with kernels interpreted"
+	@echo "make bench     measure speed, latency, memory and calibration"
+	@echo "make golden    rewrite the expected output of the command-line tests;  make docs  that of the docs"
+
+setup: $(READY)
+
+$(READY): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "clipdetect needs Python 3.11 or newer: make PYTHON=/path/to/python"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,zstd]'
+	$(BIN)/python -m clipdetect.warm
+	@touch $(READY)
+
+demo: $(READY)
+	@sh sample_data/demo.sh $(BIN)/clipdetect
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+golden: $(READY)
+	$(BIN)/python tests/golden.py
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+coverage: $(READY)
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m coverage run -m pytest -p no:cacheprovider
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
+
+bench: $(READY)
+	$(BIN)/python benchmarks/kernels.py
+	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/latency.py
+	$(BIN)/python benchmarks/calibration.py
+
+docs: $(READY)
+	$(BIN)/python docs/build.py
+
+data: $(READY)
+	$(BIN)/python sample_data/generate.py
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

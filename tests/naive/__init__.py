@@ -1,0 +1,1 @@
+"""Slow twins of the kernels: one key, plain Python, written from the descriptions."""

@@ -6,9 +6,10 @@ import os
 import sys
 import time
 from collections import Counter
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from clipdetect.records import Problem, ValueProblem
+if TYPE_CHECKING:
+    from clipdetect.records import Problem, ValueProblem
 
 When = Literal["auto", "always", "never"]
 PROGRESS_AFTER = 1.0  # seconds before a progress line appears

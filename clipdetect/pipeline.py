@@ -18,7 +18,7 @@ from clipdetect import registry, state
 from clipdetect.config import Config, fingerprint
 from clipdetect.detector import Detector, Scored
 from clipdetect.display import Talk
-from clipdetect.errors import ClipdetectError, ConfigError, InputError, StateError
+from clipdetect.errors import ClipdetectError, ConfigError, InputError, OutputError, StateError
 from clipdetect.explain import matters, reasons
 from clipdetect.formats import sniff
 from clipdetect.formats.select import Selection
@@ -92,6 +92,10 @@ class Pipeline:
         except ClosedPipe:
             self._undo()
             code = CLOSED_PIPE
+        except OutputError as error:  # a full disk: what was not written whole was not learned either
+            self._undo()
+            self.talk.error(str(error))
+            self.failed = True
         except ConfigError:
             raise  # found out by the first record: nothing has been learned
         except ClipdetectError as error:
@@ -114,14 +118,17 @@ class Pipeline:
 
     def _stream(self, paths: list[str]) -> None:
         for path in paths:
-            source = Source(path, self.signals)
             try:
-                self._file(source)
+                self._file(self.open(path))
             except InputError as error:
                 if self.config.on_error == "fail":
                     raise
                 self.talk.error(str(error))  # the remaining files are still scored
                 self.failed = True
+
+    def open(self, path: str) -> Source:
+        """The bytes of a path, or of stdin for `-`."""
+        return Source(path, self.signals)
 
     def _file(self, source: Source) -> None:
         head, pieces = b"", iter(source)

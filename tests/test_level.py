@@ -120,7 +120,8 @@ def test_a_restart_is_a_fresh_key() -> None:
 def test_first_eight_values_of_a_field_have_no_opinion() -> None:
     raw, expected, scale = run(Level(), noise(20))
     for array in (raw, expected[:, 0], scale[:, 0]):
-        assert np.isnan(array[:8]).all() and not np.isnan(array[8:]).any()
+        assert np.isnan(array[:8]).all()
+        assert not np.isnan(array[8:]).any()
 
 
 def test_missing_value_is_skipped() -> None:
@@ -137,7 +138,8 @@ def test_a_constant_is_expected_exactly_and_its_first_change_is_strange(value: f
     x = np.full(301, value)
     x[-1] = value + max(abs(value), 1.0)
     raw, expected, _ = run(Level(), x)
-    assert (raw[8:-1] == 0.0).all() and (expected[8:, 0] == value).all()
+    assert (raw[8:-1] == 0.0).all()
+    assert (expected[8:, 0] == value).all()
     assert 50.0 <= raw[-1] < np.inf
 
 
@@ -148,13 +150,15 @@ def test_zeros_among_rare_values_are_expected_exactly() -> None:
     zero = x[50:] == 0.0
     assert np.mean(raw[50:][zero] == 0.0) > 0.999
     assert 0.3 < np.median(scale[500:]) < 3.0
-    assert np.isfinite(raw[8:]).all() and np.isfinite(expected[8:]).all()
+    assert np.isfinite(raw[8:]).all()
+    assert np.isfinite(expected[8:]).all()
 
 
 @pytest.mark.parametrize("x", [np.round(noise(2000)), np.round(noise(2000) * 0.4), noise(2000) > 0, noise(2000) > 1.6])
 def test_coarse_values_give_modest_raws(x: np.ndarray) -> None:
     raw, _, scale = run(Level(), x * 1.0)
-    assert np.isfinite(raw[8:]).all() and (scale[100:] > 0.1).all()
+    assert np.isfinite(raw[8:]).all()
+    assert (scale[100:] > 0.1).all()
     assert np.quantile(np.abs(raw[100:]), 0.999) < 12.0
 
 

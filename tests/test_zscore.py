@@ -13,7 +13,7 @@ from clipdetect.estimators.zscore import Zscore
 @pytest.mark.parametrize("half_life", [0.5, 20.0, 1000.0])
 def test_kernel_agrees_with_the_slow_twin(half_life: float) -> None:
     rng = np.random.default_rng(0)
-    X = rng.standard_normal((200, 2)) + [5.0, -3.0]
+    X = rng.standard_normal((200, 2)) + np.array([5.0, -3.0])
     X[100:] += 4.0
     X[rng.random(X.shape) < 0.05] = np.nan
     twin = slow_zscore(X.tolist(), half_life)
@@ -79,7 +79,9 @@ def test_missing_value_is_skipped() -> None:
 @pytest.mark.parametrize("value", [0.0, 0.3, -1e6])
 def test_a_constant_is_expected_exactly_and_its_first_change_is_strange(value: float) -> None:
     raw, expected, _ = run(Zscore(), np.append(np.full(300, value), value + 1.0))
-    assert np.isnan(raw[:8]).all() and (raw[8:-1] == 0.0).all() and (expected[8:, 0] == value).all()
+    assert np.isnan(raw[:8]).all()
+    assert (raw[8:-1] == 0.0).all()
+    assert (expected[8:, 0] == value).all()
     assert 50.0 <= raw[-1] < np.inf
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import json
+import csv as csv_library  # the plain names are those of this package's own modules
+import json as json_library
 import re
 
 BOM = b"\xef\xbb\xbf"
@@ -19,7 +19,12 @@ def sniff(head: bytes, final: bool) -> str | None:
     if text.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "text"
     if text[:1] == b"[":
-        return "json" if _array(text, final) else None if not final and b"\n" not in text else "text"
+        rest = text[1:].lstrip(b" \t\r\n")
+        if rest[:1] in (b"{", b"]") or (not rest and final):
+            return "json"
+        if not final and (not rest or b"\n" not in rest):
+            return None
+        return "json" if _array(rest) else "text"
     line, newline, _ = text.partition(b"\n")
     if not newline and not final:
         return None
@@ -32,15 +37,10 @@ def sniff(head: bytes, final: bool) -> str | None:
     return "plain" if NUMBER.match(row) or row.strip().lower() in ("nan", "inf", "-inf") else "text"
 
 
-def _array(text: bytes, final: bool) -> bool:
-    """Whether an opening bracket begins a JSON array of objects, not a log line like `[12:03] started`."""
-    rest = text[1:].lstrip(b" \t\r\n")
-    if rest[:1] in (b"{", b"]"):
-        return True
-    if not rest:
-        return final
+def _array(rest: bytes) -> bool:
+    """Whether what follows an opening bracket is an array's element, not a log line like `[12:03] started`."""
     try:
-        json.loads(text.partition(b"\n")[0].rstrip(b"\r,"))
+        json_library.loads(rest.partition(b"\n")[0].rstrip(b"\r ,]"))
     except ValueError:
         return False
     return True
@@ -48,7 +48,7 @@ def _array(text: bytes, final: bool) -> bool:
 
 def _tabular(text: str, delimiter: str) -> bool:
     """Whether the first record is a header, or cells most of which are numbers or empty."""
-    row = next(csv.reader(text.splitlines(keepends=True), delimiter=delimiter), [])
+    row = next(csv_library.reader(text.splitlines(keepends=True), delimiter=delimiter), [])
     if len(row) < 2:
         return False
     numeric = sum(bool(NUMBER.match(cell)) or not cell.strip() for cell in row)

@@ -45,11 +45,13 @@ class Csv(Lines):
 
     def decode(self, data: bytes, final: bool) -> Batch:
         self._final = final
+        known = len(self.selection.columns)
         batch = super().decode(data, final)
         if final and self._open:
             batch = self._after(batch, self._unclosed())
         if self._due is not None and (len(batch.rows) or final or not self.options.bands):
-            self._bands = list(self.selection.columns)
+            known = next((columns for row, columns in batch.opened if row == 0), known)
+            self._bands = self.selection.columns[:known]  # those that the first record has
             self._shift(batch, self._due + self._appended(self._due))
             self._due = None
         return batch

@@ -26,12 +26,14 @@ class Json(Jsonl):
     def __init__(self, options: FormatOptions, selection: Selection) -> None:
         super().__init__(options, selection)
         self._written = False  # whether the output has an element yet
-        self._separator = b""
+        self._reached = self._dropped = False  # whether the input had one, and the last one was left out
+        self._separator = b""  # what stands behind the last element
 
     def start(self, name: str) -> None:
         super().start(name)
         self._buffer = b""
         self._inside = self._closed = False
+        self._written = self._reached = self._dropped = False
 
     def decode(self, data: bytes, final: bool) -> Batch:
         buffer = self._buffer + data
@@ -123,21 +125,25 @@ class Json(Jsonl):
         for place, piece in enumerate(batch.pieces):
             i = row_of.get(place)
             if i is None and place not in bad:
-                if b"," in piece:
-                    self._separator = piece
-                elif piece.strip(BLANKS + BOM) in (b"[", b"]", b""):
+                if not self._reached:
                     out.append(piece)
+                elif piece == b"]":
+                    out += [self._separator.replace(b",", b"") if self._dropped else self._separator, piece]
+                    self._reached, self._separator = False, b""
+                else:
+                    self._separator += piece
                 continue
+            self._reached = True
+            separator, self._separator = self._separator, b""
             if i is not None:
-                if annotation.keep is not None and not annotation.keep[i]:
-                    continue
+                kept = annotation.keep is None or bool(annotation.keep[i])
                 piece = append(piece, self.annotator.members(annotation, i, scores[i]))
-            elif annotation.keep is not None or not self.options.pass_bad:
-                continue
-            if self._written:
-                out.append(self._separator or b",")
-            out.append(piece)
-            self._written, self._separator = True, b""
+            else:
+                kept = annotation.keep is None and self.options.pass_bad
+            self._dropped = not kept
+            if kept:
+                out += [separator if self._written else separator.replace(b",", b""), piece]
+                self._written = True
         return b"".join(out)
 
     def begin(self) -> bytes:

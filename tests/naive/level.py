@@ -19,7 +19,7 @@ class Field:
     """The ladder of one field; `expected` and `unit` are the prediction for the next value."""
 
     def __init__(self, patience: int = 21, reject: bool = True) -> None:
-        self.patience, self.reject = patience, reject
+        self.size, self.reject = max(patience, 8), reject
         self.seen = 0
         self.scale = 0.0
         self.smallest = math.inf
@@ -36,7 +36,7 @@ class Field:
         if self.unit() == 0:
             return math.copysign(100.0, residual)
         spacing = 1e-15 * abs(self.origin + self.expected)
-        return residual / (1.36 * max(self.unit(), spacing))
+        return residual / (1.31 * max(self.unit(), spacing))
 
     def unit(self) -> float:
         """The scale, not below half the smallest step between two values."""
@@ -45,12 +45,13 @@ class Field:
     def learn(self, x: float) -> None:
         if self.seen == 0:
             self.origin = x
-            self.window: deque[float] = deque(maxlen=max(self.patience, 8))
+            self.window: deque[float] = deque(maxlen=self.size)
             self.expected = 0.0
         x -= self.origin
         if self.window and x != self.window[-1]:
             self.smallest = min(self.smallest, abs(x - self.window[-1]))
         residual = x - self.expected
+        off = x - median(self.window) if self.window else 0.0
         self.window.append(x)
         self.seen += 1
         values = sorted(self.window)
@@ -62,11 +63,11 @@ class Field:
             if self.seen == 8:
                 self.scale = 0.545 * (values[5] - values[2])
             return
-        if residual != 0:
-            self.follow_scale(abs(residual))
+        if off != 0:
+            self.follow_scale(abs(off))
         if values[quarter] == values[-1 - quarter]:
             self.expected = anchor
-            self.experts, self.rates = [anchor] * 6, [1 / (self.window.maxlen / 1.6 + 1)] * 6
+            self.experts, self.rates = [anchor] * 6, [1 / (self.size / 1.6 + 1)] * 6
             return
         unit = self.unit()
         for e in range(6):
@@ -89,7 +90,7 @@ class Field:
         else:
             self.run = 0
         rate = max(0.01, 1 / (self.seen + 1))
-        beyond = abs(self.run) - self.window.maxlen
+        beyond = abs(self.run) - self.size
         if beyond > 0:
             rate = min(0.25, rate * (1 + beyond / 8))
         self.scale *= math.exp(rate * (min(y, 2) - 1))
@@ -109,7 +110,7 @@ class Field:
         while best < 6 and self.disagreement(best, anchor, noise) <= 3.89:
             best += 1
         if best == 0:
-            self.expected, rate = anchor, 1 / (self.window.maxlen / 1.6 + 1)
+            self.expected, rate = anchor, 1 / (self.size / 1.6 + 1)
         else:
             self.expected, rate = self.experts[best - 1], self.rates[best - 1] / (1 + self.rates[best - 1])
         for e in range(best, 6):
@@ -119,7 +120,7 @@ class Field:
     def disagreement(self, e: int, anchor: float, noise: float) -> float:
         """The largest distance of expert e from the anchor and every faster expert, in standard errors."""
         a = self.rates[e]
-        worst = abs(self.experts[e] - anchor) / math.sqrt(1.6 / self.window.maxlen + a / (2 - a))
+        worst = abs(self.experts[e] - anchor) / math.sqrt(1.6 / self.size + a / (2 - a))
         for f in range(e):
             b = self.rates[f]
             variance = a / (2 - a) + b / (2 - b) - 2 * a * b / (a + b - a * b)
@@ -137,7 +138,7 @@ def level(rows: list[list[float]], patience: int = 21, reject: bool = True) -> t
         readable = [abs(x) < 1e150 for x in row]
         ready = [f.seen >= 8 for f in fields]
         expected.append([f.origin + f.expected if r else math.nan for f, r in zip(fields, ready, strict=True)])
-        scale.append([1.36 * f.unit() if r else math.nan for f, r in zip(fields, ready, strict=True)])
+        scale.append([1.31 * f.unit() if r else math.nan for f, r in zip(fields, ready, strict=True)])
         z = [f.deviation(x) if ok else math.nan for f, x, ok in zip(fields, row, readable, strict=True)]
         columns = sum(f.seen > 0 or ok for f, ok in zip(fields, readable, strict=True))
         raw.append(record.judge(z, columns))

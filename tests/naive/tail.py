@@ -1,0 +1,190 @@
+"""The calibrated tail, slow and obvious: one key, numpy, one function per step of the description."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+GRID = math.log(0.5) + 0.1 * np.arange(48)  # ln y at the nodes
+T4 = 0.95 * np.exp(GRID) / np.sqrt(4 + (0.95 * np.exp(GRID)) ** 2)
+PRIOR = 1 - 1.5 * T4 + 0.5 * T4**3  # upper tail of |t(4)|
+
+
+def clipped_scale(sizes: np.ndarray) -> float:
+    """The s at which the mean of min(size / s, 2) is 1, by 20 steps from the median."""
+    s = 1.2 * np.sort(sizes)[len(sizes) // 2]
+    for _ in range(20):
+        s *= math.exp(0.7 * (np.minimum(sizes / s, 2).mean() - 1))
+    return float(s)
+
+
+def gap(beyond: np.ndarray, total: float) -> tuple[int, float, float]:
+    """First node of the gross records (48: none), their share, and a bound of the true tail's there.
+
+    beyond: (48,) counts at or beyond each node.
+    """
+    found = []
+    for m in (9, 5):
+        d = 0.1 * m
+        for t in range(m + 1, 48):
+            B = beyond[t]
+            if B < 2.9:
+                break
+            falls = [math.log(beyond[i - 2 * m] / beyond[i - m]) / d for i in range(m + 1, t + 1) if i >= 2 * m + 1]
+            steepest = max([0.0, *falls])
+            theta = max(0.4, steepest / 2)
+            W = beyond[t - m] - B
+            X = B * (math.exp(theta * d) - 1)
+            allowed = 0.1 * beyond[0] >= B and (m == 9 or GRID[t - m] >= 0.95)
+            if allowed and W + 2 * math.sqrt(max(W, 0.0)) + 1 < X:
+                bound = W / ((math.exp(max(theta, steepest) * d) - 1) * total)
+                found.append(((W + 1) / X, t, B / total, bound))
+    if not found:
+        return 48, 0.0, 0.0
+    _, node, share, bound = min(found, key=lambda each: each[0])
+    return node, share, bound
+
+
+def fit(counts: np.ndarray, seen: int) -> np.ndarray:
+    """(48,) -log10 of the tail probability at the nodes."""
+    beyond = np.cumsum(counts[::-1])[::-1]
+    weight = 50 * 500 / (500 + seen)
+    total = beyond[0] + weight
+    node, gross, bound = gap(beyond, total)
+    middle = beyond - counts / 2
+    middle[47] = beyond[47]
+    share = ((middle + weight * PRIOR) / total - gross) / (1 - gross)
+    logs = np.where((share > 1e-12) & (np.arange(48) < node), np.log(np.maximum(share, 1e-300)), -1e9)
+
+    def last(level: float) -> int:
+        below = np.flatnonzero(logs < level)
+        return max(int(below[0]) - 1 if len(below) else 47, 0)
+
+    j1 = last(math.log(0.05))
+    j3 = last(math.log(max(0.001, 16 / total, min(bound, 0.03))))
+    if j3 <= j1:
+        j3 = j1 + 1 if j1 < 47 and logs[j1 + 1] > -1e9 else j1
+    curvature, slope = 0.0, -8.0
+    if j3 == j1 + 1:
+        slope = (logs[j3] - logs[j1]) / 0.1
+    elif j3 > j1 + 1:
+        half = (logs[j1] + logs[j3]) / 2
+        j2 = max(j for j in range(j1, j3 + 1) if logs[j] >= half)
+        j2 = min(max(j2, j1 + 1), j3 - 1)
+        inner = (logs[j2] - logs[j1]) / (0.1 * (j2 - j1))
+        outer = (logs[j3] - logs[j2]) / (0.1 * (j3 - j2))
+        curvature = (outer - inner) / (0.05 * (j3 - j1))
+        slope = outer + curvature * 0.1 * (j3 - j2) / 2
+        if curvature >= 0:
+            curvature, slope = 0.0, (logs[j3] - logs[j1]) / (0.1 * (j3 - j1))
+    slope, curvature = min(max(slope, -30.0), -0.7), max(curvature, -60.0)
+    D = 0.1 * (np.arange(48) - j3)
+    table = -np.where(D <= 0, logs, logs[j3] + slope * D + curvature * D * D) / math.log(10)
+    for j in range(48):  # strictly rising, by at least .001 a node
+        table[j] = max(table[j], (table[j - 1] if j else 0.0) + 0.001)
+    return table
+
+
+class NaiveTail:
+    """One key. `score(e)` is -log10 p or None during the start; `learn(e)` learns."""
+
+    def __init__(self, start: int = 32, horizon: int = 10_000) -> None:
+        self.start, self.horizon = start, horizon
+        self.first: list[float] = []
+        self.zeros = self.seen = self.since = 0
+
+    def score(self, e: float) -> float | None:
+        if len(self.first) < self.start:
+            return None
+        if self.zeros:
+            return math.log10(self.zeros + 2) if e else 0.0
+        y = abs(e) / self.scale[int(e < 0)]
+        if y < 0.5:
+            return float(self.table[0] * y / 0.5)
+        at = (math.log(y) - GRID[0]) / 0.1
+        if at >= 47:
+            return float(self.table[47] + (at - 47) * (self.table[47] - self.table[46]))
+        return float(np.interp(at, np.arange(48), self.table))
+
+    def learn(self, e: float) -> None:
+        if len(self.first) < self.start:
+            self.first.append(e)
+            if len(self.first) == self.start:
+                self.begin(np.array(self.first))
+        elif self.zeros and e == 0:
+            self.zeros = min(self.zeros + 1, self.horizon)
+        elif self.zeros:
+            self.counts = np.zeros(48)
+            self.counts[0], self.counts[6] = self.zeros, 1
+            self.scale, self.values, self.run = [abs(e)] * 2, [4, 4], [0, 0]
+            self.zeros = 0
+            self.seen += 1
+            self.table = fit(self.counts, self.seen)
+        else:
+            self.learn_one(e)
+
+    def begin(self, first: np.ndarray) -> None:
+        self.seen = self.start
+        if not first.any():
+            self.zeros = self.start
+            return
+        both = np.abs(first[first != 0])
+        sides = [first[first > 0], -first[first < 0]]
+        self.scale = [clipped_scale(side if len(side) >= 5 else both) for side in sides]
+        self.values, self.run = [len(side) for side in sides], [0, 0]
+        self.counts = np.zeros(48)
+        for e in first:
+            self.count(abs(e) / self.scale[int(e < 0)])
+        self.table = fit(self.counts, self.seen)
+
+    def count(self, y: float) -> None:
+        at = min(max((math.log(y) - GRID[0]) / 0.1, 0.0), 47.0) if y > 0 else 0.0
+        j = min(int(at), 46)
+        self.counts[j] += 1 - (at - j)
+        self.counts[j + 1] += at - j
+
+    def learn_one(self, e: float) -> None:
+        side = int(e < 0)
+        y = abs(e) / self.scale[side]
+        self.count(y)
+        if e:
+            self.values[side] += 1
+            before = self.run[side]
+            self.run[side] = max(before, 0) + 1 if y > 2 else min(before, 0) - 1 if y < 1 / 8 else 0
+            rate = max(0.01, 1 / (self.values[side] + 1))
+            if abs(self.run[side]) > 64:
+                rate = min(0.25, rate * (1 + (abs(self.run[side]) - 64) / 8))
+            self.scale[side] *= math.exp(rate * (min(y, 2) - 1))
+        self.seen += 1
+        self.since += 1
+        if self.since >= min(128, max(16, self.seen // 8)):
+            self.counts *= 1 - self.since / self.horizon
+            self.since = 0
+            self.table = fit(self.counts, self.seen)
+
+
+class NaiveUnit:
+    """Clipped location and spread; `step` gives the positive form of a raw score without a natural zero."""
+
+    def __init__(self) -> None:
+        self.n, self.location, self.spread = 0, 0.0, 0.0
+
+    def step(self, value: float) -> float | None:
+        """Centred and made positive, None in the first 8; then learns."""
+        d = value - self.location
+        ready = self.n >= 8
+        u = d / self.spread if self.spread else float(np.sign(d)) * 100
+        rate = max(0.002, 1 / (self.n + 1))
+        if self.n == 0:
+            self.location = value
+        elif self.spread:
+            z = d / self.spread
+            self.location += rate * self.spread * min(max(z, -2.5), 2.5)
+            self.spread *= math.exp(0.5 * min(rate, 0.1) * (min(abs(z), 2.5) - 1))
+        elif d:
+            self.spread, self.location = abs(d), self.location + d / 2
+        self.n += 1
+        if not ready:
+            return None
+        return u + 2 if u > -1 else -1 / u

@@ -109,7 +109,10 @@ class Bench:
         bad = rng.random(n) < 0.001
         x[bad, 0] += 12.0 * np.where(rng.random(n) < 0.5, 1.0, -1.0)[bad]
         flagged = self.flags(x, 0.001)
-        print(f"\n12-sigma spikes, 0.1%, Gaussian: recall {flagged[bad].mean():.4f} of {bad.sum()}, rest {flagged[~bad].mean() / 0.001:.2f} x")
+        print(
+            f"\n12-sigma spikes, 0.1%, Gaussian: recall {flagged[bad].mean():.4f} of {bad.sum()}, "
+            f"rest {flagged[~bad].mean() / 0.001:.2f} x"
+        )
 
     def shift(self) -> None:
         """A level shift of 50 units: the last flag it causes, over 200 streams."""
@@ -120,7 +123,10 @@ class Bench:
             flagged = np.flatnonzero(self.flags(x, 0.001)[2000:2300])
             gaps = np.flatnonzero(np.diff(flagged) > 20)  # a later flag on its own is a false one
             last.append((flagged[gaps[0]] if len(gaps) else flagged[-1]) + 1 if len(flagged) else 0)
-        print(f"\nLevel shift of 50: flags stop after {np.median(last):.0f} records (median), {np.max(last)} at most (of 200 streams)")
+        print(
+            f"\nLevel shift of 50: flags stop after {np.median(last):.0f} records (median), "
+            f"{np.max(last)} at most (of 200 streams)"
+        )
 
     def start(self, streams: int) -> None:
         """Flags in the first 500 records of fresh streams, and storms on discrete data."""

@@ -1,6 +1,6 @@
 """Cost of the kernels alone: estimator and threshold, compiled and interpreted, in CPU time.
 
-    python benchmarks/kernels.py
+python benchmarks/kernels.py
 """
 
 from __future__ import annotations

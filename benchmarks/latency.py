@@ -70,7 +70,15 @@ def main() -> None:
         late = waits[1:]
         switch = [line for line in errors.splitlines() if "compiled" in line]
         lines.append(
-            [str(rate), f"{n:,}", *(f"{np.percentile(late, q):.2f}" for q in (50, 99)), f"{np.sort(late)[-2]:.1f}", f"{late.max():.1f}", f"{(late > 10).sum()}", str(len(switch))]
+            [
+                str(rate),
+                f"{n:,}",
+                *(f"{np.percentile(late, q):.2f}" for q in (50, 99)),
+                f"{np.sort(late)[-2]:.1f}",
+                f"{late.max():.1f}",
+                f"{(late > 10).sum()}",
+                str(len(switch)),
+            ]
         )
     table(
         "One record at a time, ms from written to answered",

@@ -21,7 +21,14 @@ def formats(few: int, many: int) -> None:
         for name, flags in (("zscore", ["-e", "zscore"]), ("default", [])):
             each, start, memory = slope([*COMMAND, *flags], lambda n, d=d: jsonl(n, d), few, many)
             lines.append(
-                [f"JSON Lines, {d}", f"clipdetect {name}", f"{each:.2f}", f"{null / each:.2f}", f"{start:.2f}", f"{memory:.0f}"]
+                [
+                    f"JSON Lines, {d}",
+                    f"clipdetect {name}",
+                    f"{each:.2f}",
+                    f"{null / each:.2f}",
+                    f"{start:.2f}",
+                    f"{memory:.0f}",
+                ]
             )
         if installed("jq"):
             each, _, memory = slope(["jq", "-c", "."], lambda n, d=d: jsonl(n, d), few // 4, many // 4)
@@ -32,7 +39,16 @@ def formats(few: int, many: int) -> None:
             lines.append([f"CSV, {d}", f"clipdetect {name}", f"{own[name]:.2f}", "", f"{start:.2f}", f"{memory:.0f}"])
         if installed("mlr"):
             each, _, memory = slope(["mlr", "--icsv", "--ocsv", "cat"], lambda n, d=d: csv(n, d), few, many)
-            lines.append([f"CSV, {d}", "mlr --icsv --ocsv cat", f"{each:.2f}", f"default is {each / own['default']:.2f} x its speed", "", f"{memory:.0f}"])
+            lines.append(
+                [
+                    f"CSV, {d}",
+                    "mlr --icsv --ocsv cat",
+                    f"{each:.2f}",
+                    f"default is {each / own['default']:.2f} x its speed",
+                    "",
+                    f"{memory:.0f}",
+                ]
+            )
     table(
         f"Whole command, CPU, {few:,} to {many:,} records",
         ["input, fields", "command", "us a record", "speed against the loop", "start s", "peak MB"],

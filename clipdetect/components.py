@@ -188,12 +188,10 @@ class Threshold(Component):
     def prepared(self, raw: np.ndarray) -> np.ndarray:
         """The raw scores in a kind this threshold takes."""
         if self.params.raw_kind == "residual" and "residual" not in self.takes:
-            return np.abs(raw)
+            return np.asarray(np.abs(raw))
         return raw
 
-    def step(
-        self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def step(self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         """score (n,) float64, NaN where none, and flag (n,) int8: 0 clear, 1 flag, 2 abstained."""
         raise NotImplementedError
 

@@ -21,6 +21,7 @@ from clipdetect.components import (
     Feature,
     Params,
     Rows,
+    Spec,
     State,
     Threshold,
     child_state,
@@ -101,9 +102,7 @@ class Detector:
         self.engine = engine if isinstance(engine, Engine) else Engine(engine)
         self.estimator = _component("estimator", estimator, Estimator)
         self.threshold = _component("threshold", threshold, Threshold)
-        self.changepoint = (
-            None if changepoint is None else _component("changepoint", changepoint, ChangePointDetector)
-        )
+        self.changepoint = None if changepoint is None else _component("changepoint", changepoint, ChangePointDetector)
         self.features = [_component("feature", each, Feature) for each in features]
         self.params = Params(self.engine, float(rate), int(warmup), self.estimator.raw_kind)
         self.rebase, self.bands, self.seed = rebase, bands, seed
@@ -143,15 +142,16 @@ class Detector:
         """Arrays for `capacity` keys and the open columns; what was there keeps its place."""
         if self._journal is not None:
             self._journal.append(("arrays", self.state, self.shared, self.capacity))
-        spec = {"given": ((), np.int64), "pending": ((), np.int64)}
-        shared_spec: dict[str, Any] = {}
+        spec: Spec = {"given": ((), np.int64), "pending": ((), np.int64)}
+        shared_spec: Spec = {}
         for prefix, component in self.stages().items():
             d = len(self.base if prefix.startswith("feature") else self.columns)
             spec.update({f"{prefix}/{name}": each for name, each in full_spec(component, d).items()})
             shared_spec.update({f"{prefix}/{name}": each for name, each in full_spec(component, d, True).items()})
         used = min(capacity, self.keys.capacity)
         self.state = {
-            name: _padded(self.state.get(name), (capacity, *shape), dtype, used) for name, (shape, dtype) in spec.items()
+            name: _padded(self.state.get(name), (capacity, *shape), dtype, used)
+            for name, (shape, dtype) in spec.items()
         }
         self.shared = {
             name: _padded(self.shared.get(name), shape, dtype, shape[0] if shape else 0)
@@ -234,9 +234,7 @@ class Detector:
     def _score(self, slots: np.ndarray, rows: Rows) -> Scored:
         raw, expected, scale = self.estimator.step(self._view("estimator"), slots, rows)
         score, flag = self.threshold.step(self._view("threshold"), slots, self.threshold.prepared(raw), rows)
-        self.engine.call(
-            gate, len(slots), slots, raw, rows.learn, self.params.warmup, self.state["given"], score, flag
-        )
+        self.engine.call(gate, len(slots), slots, raw, rows.learn, self.params.warmup, self.state["given"], score, flag)
         return Scored(score, flag, raw, rows.X, expected, scale)
 
     def _banded(self, slots: np.ndarray, rows: Rows, i: int) -> Scored:

@@ -84,7 +84,7 @@ def _numba() -> Any:
     import numba
 
     if "NUMBA_CACHE_DIR" not in os.environ:
-        numba.config.CACHE_DIR = str(cache_directory())
+        numba.config.CACHE_DIR = str(cache_directory())  # type: ignore[attr-defined]
     return numba
 
 
@@ -131,7 +131,8 @@ class Engine:
         if fast is not None:
             return fast(*args)
         start = time.perf_counter()
-        result = kernel.function(*[memoryview(a) if isinstance(a, np.ndarray) else a for a in args])
+        views = [memoryview(a) if isinstance(a, np.ndarray) else a for a in args]  # type: ignore[arg-type]
+        result = kernel.function(*views)
         taken = time.perf_counter() - start
         self.spent += taken
         self.slowest = max(self.slowest, taken / max(rows, 1))

@@ -19,7 +19,7 @@ def roc_auc(score: np.ndarray, truth: np.ndarray) -> float:
 
 
 def average_precision(score: np.ndarray, truth: np.ndarray) -> float:
-    """Area under the precision-recall curve as the mean precision at each hit, ties taken together. NaN without hits."""
+    """Area under the precision-recall curve: mean precision at each hit, ties taken together. NaN without hits."""
     positive = int(truth.sum())
     if not positive:
         return math.nan

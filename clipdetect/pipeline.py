@@ -16,7 +16,7 @@ import numpy as np
 
 from clipdetect import registry, state
 from clipdetect.config import Config, fingerprint
-from clipdetect.detector import Detector, Scored
+from clipdetect.detector import Scored
 from clipdetect.display import Talk
 from clipdetect.errors import ClipdetectError, ConfigError, InputError, OutputError, StateError
 from clipdetect.explain import matters, reasons
@@ -70,6 +70,8 @@ class Pipeline:
         self.writer: Format | None = None
         self.records = self.flagged = self.saved_at = 0
         self.failed = self.writing = False
+        self.selection_then = self.selection.snapshot()  # as it was when the last block was written
+        self._before = (self.selection_then, 0, 0)
         self.switch_told = self.eviction_told = self.unseen_told = False
 
     # -- the whole run ------------------------------------------------------------------------
@@ -177,7 +179,9 @@ class Pipeline:
                 return False
             name = found
             if name == "text":
-                self.talk.note("no known format: lines pass through unscored; name one with --from, or pick out numbers")
+                self.talk.note(
+                    "no known format: lines pass through unscored; name one with --from, or pick out numbers"
+                )
         target = self.config.output_format
         converts = self.writing and target not in ("auto", name)
         options = replace(self.options, objects=converts)
@@ -296,7 +300,6 @@ class Pipeline:
 
     def _restore(self) -> bool:
         """Continue from the state file where there is one."""
-        self.selection_then = self.selection.snapshot()
         path = self.config.state
         if not path:
             return False
@@ -345,7 +348,8 @@ def _before(batch: Batch, piece: int) -> Batch:
     def cut(values: np.ndarray | None) -> np.ndarray | None:
         return None if values is None else values[:n]
 
-    return Batch(
+    return replace(
+        batch,
         pieces=batch.pieces[:piece],
         rows=batch.rows[:n],
         X=batch.X[:n],
@@ -353,6 +357,8 @@ def _before(batch: Batch, piece: int) -> Batch:
         time=cut(batch.time),
         label=cut(batch.label),
         opened=[each for each in batch.opened if each[0] < n],
+        problems=[],
         values=[],
         objects=None if batch.objects is None else batch.objects[:n],
+        unended=False,
     )

@@ -32,7 +32,7 @@ class ValueProblem(NamedTuple):
     """
 
     kind: str
-    count: int
+    count: int  # type: ignore[assignment]  # a tuple's own method is not wanted here
     line: int
     field: str
     message: str

@@ -81,7 +81,7 @@ def interleaved(seconds: list[np.ndarray]) -> list[tuple[int, int]]:
 
 
 def cards() -> str:
-    """Payments by 80 cards, amounts lognormal around each card's own habit; stolen cards pay far more, or far oftener."""
+    """Payments by 80 cards, amounts lognormal around each card's own habit; stolen ones pay far more, or oftener."""
     rng = np.random.default_rng(12)
     shops = ["grocery", "fuel", "pharmacy", "restaurant", "clothing", "books"]
     seconds, amounts, labels = [], [], []

@@ -4,12 +4,18 @@ import os
 
 import numpy as np
 import pytest
+
 from clipdetect import state
 from clipdetect.errors import StateError
 
 HEAD = {"records": 7, "fields": ["x"], "config": {"estimator": {"name": "level", "patience": 21}}}
 KEYS = ["a", "line\nbreak", "\ud800", "\x00null"]
-ARRAYS = {"f": np.arange(12.0).reshape(4, 3), "i": np.array([1, -2], np.int64), "b": np.array([True]), "none": np.empty((0, 3))}
+ARRAYS = {
+    "f": np.arange(12.0).reshape(4, 3),
+    "i": np.array([1, -2], np.int64),
+    "b": np.array([True]),
+    "none": np.empty((0, 3)),
+}
 
 
 def test_what_is_saved_comes_back(tmp_path):

@@ -31,9 +31,18 @@ def jsonl(n: int = 1300, seed: int = 0) -> bytes:
             record["newcomer"] = 3
             line = json.dumps(record)
         if rng.random() < 0.02:
-            line = ["", "oops", line[:-3], line + line, "[1,2]", '{"x":1}  ', '{ "x" : 2 }\r', "{}", "\ufeff" + line, '{"x":1,"score":2}'][
-                int(rng.integers(10))
-            ]
+            line = [
+                "",
+                "oops",
+                line[:-3],
+                line + line,
+                "[1,2]",
+                '{"x":1}  ',
+                '{ "x" : 2 }\r',
+                "{}",
+                "\ufeff" + line,
+                '{"x":1,"score":2}',
+            ][int(rng.integers(10))]
         lines.append(line)
     return "\n".join(lines).encode()
 
@@ -43,7 +52,11 @@ def csv(n: int = 1300, seed: int = 1) -> bytes:
     lines = ["time,x,note,y,host"]
     for i in range(n):
         note = ['"a, b"', "plain", '"two\nlines"', '"say ""hi"""', ""][int(rng.integers(5))] if i % 300 > 150 else "n"
-        x = f"{rng.normal():.3f}" if rng.random() > 0.03 else ["", "n/a", "1e999", "nan", " 7 ", "+.5"][int(rng.integers(6))]
+        x = (
+            f"{rng.normal():.3f}"
+            if rng.random() > 0.03
+            else ["", "n/a", "1e999", "nan", " 7 ", "+.5"][int(rng.integers(6))]
+        )
         line = f"{i},{x},{note},{rng.standard_t(3):.2f},h{rng.integers(3)}"
         if rng.random() < 0.02:
             line = ["", "1,2", line + ",9", '5" pipe,1,2,3,4', line + "\r"][int(rng.integers(5))]
@@ -54,7 +67,9 @@ def csv(n: int = 1300, seed: int = 1) -> bytes:
 def plain(n: int = 1300, seed: int = 2) -> bytes:
     rng = np.random.default_rng(seed)
     odd = ["", "x", " 12 ", "1e999", "nan", "+5", "7\r", "1_000"]
-    return "\n".join(odd[int(rng.integers(8))] if rng.random() < 0.03 and i else f"{rng.normal():.4f}" for i in range(n)).encode()
+    return "\n".join(
+        odd[int(rng.integers(8))] if rng.random() < 0.03 and i else f"{rng.normal():.4f}" for i in range(n)
+    ).encode()
 
 
 def array(n: int = 300, seed: int = 3) -> bytes:
@@ -95,7 +110,9 @@ def test_engines_give_the_same_bytes(name):
     assert feed(STREAMS[name], engine="numba")[0] == feed(STREAMS[name], engine="python")[0]
 
 
-@pytest.mark.parametrize("flags", [{}, {"by": ("host",)}, {"by": ("host", "ts"), "max_keys": 20}, {"bands": True}], ids=str)
+@pytest.mark.parametrize(
+    "flags", [{}, {"by": ("host",)}, {"by": ("host", "ts"), "max_keys": 20}, {"bands": True}], ids=str
+)
 @pytest.mark.parametrize("name", ["jsonl", "csv"])
 def test_stopped_and_resumed_is_as_never_stopped(tmp_path, name, flags):
     flags = {key: value for key, value in flags.items() if name == "jsonl" or value != ("host", "ts")}

@@ -86,7 +86,9 @@ def _rows(file: str, score: str, flag: str, label: str) -> Iterator[tuple[float,
             number = cell(value)[0] if isinstance(value, str) else math.nan if value is None else float(value)
             yield number, record.get(flag) in (True, "true"), truth(_at(record, label, ABSENT))
         if not seen:
-            raise InputError(f"{_name(file)}: no record has the field {score!r}; pipe the stream through clipdetect first")
+            raise InputError(
+                f"{_name(file)}: no record has the field {score!r}; pipe the stream through clipdetect first"
+            )
 
 
 def _at(record: dict[str, Any], label: str, absent: Any) -> Any:

@@ -318,7 +318,7 @@ class Level(Estimator):
         d, w = n_features, max(self.patience, START)
         per_field = ("origin", "expected", "scale", "smallest")
         return {
-            **{name: ((d,), np.float64) for name in per_field},
+            **dict.fromkeys(per_field, ((d,), np.float64)),
             "count": ((d,), np.int64),
             "run": ((d,), np.int64),
             "window": ((w, d), np.float64),
@@ -339,8 +339,8 @@ class Level(Estimator):
             "moments", "location", "spread", "judged",
         )  # fmt: skip
         self.run(
-            step, n, rows.X, slots, rows.learn, rows.restart, self.reject, self._variances, *[state[name] for name in names],
-            raw, centre, unit, np.empty((n, d)), np.empty(d),
+            step, n, rows.X, slots, rows.learn, rows.restart, self.reject, self._variances,
+            *[state[name] for name in names], raw, centre, unit, np.empty((n, d)), np.empty(d),
         )  # fmt: skip
         return raw, centre, unit
 

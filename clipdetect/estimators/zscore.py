@@ -101,7 +101,7 @@ class Zscore(Estimator):
     def state_spec(self, n_features: int) -> Spec:
         d = n_features
         return {
-            **{name: ((d,), np.float64) for name in ("origin", "mean", "variance")},
+            **dict.fromkeys(("origin", "mean", "variance"), ((d,), np.float64)),
             "count": ((d,), np.int64),
             "location": ((2,), np.float64),
             "spread": ((2,), np.float64),

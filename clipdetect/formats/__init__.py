@@ -56,4 +56,9 @@ def _tabular(text: str, delimiter: str) -> bool:
         return True
     names = [cell for cell in row if cell]
     tidy = all(len(name) <= LONGEST_NAME and name[:1] != " " for name in names)
-    return tidy and len(names) >= 2 and len(set(names)) == len(names) and sum(" " in name for name in names) <= len(names) / 2
+    return (
+        tidy
+        and len(names) >= 2
+        and len(set(names)) == len(names)
+        and sum(" " in name for name in names) <= len(names) / 2
+    )

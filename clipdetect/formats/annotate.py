@@ -85,7 +85,11 @@ def words(why: Sequence[Reason]) -> str:
         text = f"{each.field} {each.value:.6g}"
         if math.isfinite(each.expected):
             side = "above" if each.value >= each.expected else "below"
-            size = f"{abs(each.deviation):.3g} deviations {side}" if math.isfinite(each.deviation) else "never moved before"
+            size = (
+                f"{abs(each.deviation):.3g} deviations {side}"
+                if math.isfinite(each.deviation)
+                else "never moved before"
+            )
             text += f" (expected {each.expected:.6g}, {size})"
         said.append(text)
     return "; ".join(said)

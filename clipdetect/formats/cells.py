@@ -11,11 +11,6 @@ import orjson
 NUMERIC = b"0123456789+-.eE "
 
 
-def columns_of(header: Sequence[str], row: Sequence[str]) -> dict[str, str]:
-    """Cells by the name of their column."""
-    return dict(zip(header, row, strict=True))
-
-
 def numeric_columns(lines: list[bytes], delimiter: bytes, places: Sequence[int], width: int) -> np.ndarray | None:
     """(n, len(places)) of the cells at `places`, or None where any of them is not plainly a number.
 
@@ -35,7 +30,7 @@ def numeric_columns(lines: list[bytes], delimiter: bytes, places: Sequence[int],
             else:
                 if list(places) != list(range(first, width)):
                     X = X[:, [place - first for place in places]]
-                return np.ascontiguousarray(X) if np.isfinite(X).all() else None
+                return np.ascontiguousarray(X) + 0.0 if np.isfinite(X).all() else None
     return _cell_by_cell(lines, delimiter, places, n)
 
 
@@ -48,4 +43,4 @@ def _cell_by_cell(lines: list[bytes], delimiter: bytes, places: Sequence[int], n
         X = np.array([list(map(float, column)) for column in cells], np.float64)
     except ValueError:
         return None
-    return np.ascontiguousarray(X.T) if np.isfinite(X).all() else None
+    return np.ascontiguousarray(X.T) + 0.0 if np.isfinite(X).all() else None

@@ -10,11 +10,11 @@ import orjson
 
 from clipdetect.errors import ConfigError, InputError
 from clipdetect.formats.annotate import names, texts, words
-from clipdetect.formats.cells import columns_of, numeric_columns
-from clipdetect.formats.lines import Lines
-from clipdetect.formats.objects import BOM, Rows, Unreadable
+from clipdetect.formats.cells import numeric_columns
+from clipdetect.formats.lines import Lines, prepend
+from clipdetect.formats.objects import BOM, Rows, Unreadable, dumps
 from clipdetect.formats.select import Selection
-from clipdetect.formats.values import ABSENT, NULL_KEY, cell, joint_key, said, seconds, truth
+from clipdetect.formats.values import cell, joint_key, said, seconds, truth
 from clipdetect.records import Annotation, Batch, FormatOptions, Problem
 
 __all__ = ["Csv"]
@@ -34,6 +34,8 @@ class Csv(Lines):
         self._begun = False  # whether this file's first record was seen
         self._open = b""  # a record whose quotes are not closed yet
         self._due: bytes | None = None  # a header that waits for the columns of the bands
+        self._lead: list[bytes] = []  # blank lines before the header
+        self._held: list[bytes] = []  # what came between the header and the first record
         self._bands: list[str] = []
         self._rendered: list[str] | None = None
 
@@ -51,9 +53,15 @@ class Csv(Lines):
             batch = self._after(batch, self._unclosed())
         if self._due is not None and (len(batch.rows) or final or not self.options.bands):
             known = next((columns for row, columns in batch.opened if row == 0), known)
-            self._bands = self.selection.columns[:known]  # those that the first record has
-            self._shift(batch, self._due + self._appended(self._due))
-            self._due = None
+            self._bands = self._banded(batch.X[0][:known] if len(batch.X) else np.empty(0))
+            line, end = (self._due[:-1], b"\r") if self._due.endswith(b"\r") else (self._due, b"")
+            prepend(batch, [*self._lead, line + self._appended() + end, *self._held])
+            batch.verbatim = frozenset({len(self._lead)})
+            self._due, self._held, self._lead = None, [], []
+        elif self._due is not None:  # nothing may overtake the header
+            bad = set() if self.options.pass_bad else {problem.piece for problem in batch.problems}
+            self._held += [piece for place, piece in enumerate(batch.pieces) if place not in bad]
+            batch.pieces, batch.problems = [], [problem._replace(piece=0) for problem in batch.problems]
         return batch
 
     def block(self, lines: list[bytes], text: bytes, first_line: int) -> Batch:
@@ -69,9 +77,8 @@ class Csv(Lines):
                 break
             start += 1
         if not self._begun and start < len(lines):
-            if not self._head(lines[start], first_line + start):
-                return self._after(self._only(lines[:start]), self._body(lines[start:], first_line + start))
-            return self._after(self._only(lines[:start]), self._body(lines[start + 1 :], first_line + start + 1))
+            body = start + self._head(lines[start], first_line + start)
+            return self._behind(lines[:start], self._body(lines[body:], first_line + body))
         return self._body(lines, first_line)
 
     def _head(self, line: bytes, number: int) -> bool:
@@ -136,7 +143,7 @@ class Csv(Lines):
 
     def _fast(self, lines: list[bytes], first_line: int) -> Batch | None:
         selection, options = self.selection, self.options
-        if selection.careful or options.by or options.time or options.label or options.objects:
+        if selection.careful or options.objects:
             return None
         places = [self.header.index(name) if name in self.header else -1 for name in selection.columns]
         if not places or min(places) < 0:
@@ -146,7 +153,32 @@ class Csv(Lines):
             return None
         selection.records += len(lines)
         selection.met.update(selection.columns)
-        return Batch(lines, np.arange(len(lines)), X)
+        keys, time, label = self._side_columns(lines)
+        return Batch(lines, np.arange(len(lines)), X, keys, time, label)
+
+    def _side_columns(self, lines: list[bytes]) -> tuple[list[str] | None, np.ndarray | None, np.ndarray | None]:
+        """Keys, times and labels of lines without quotes."""
+        options = self.options
+        if not (options.by or options.time or options.label):
+            return None, None, None
+        rows = [line.removesuffix(b"\r").split(self.delimiter) for line in lines]
+
+        def column(name: str) -> list[str | None]:
+            if name not in self.header:
+                return [None] * len(rows)
+            place = self.header.index(name)
+            return [row[place].decode() or None for row in rows]
+
+        keys = None
+        if options.by:
+            columns = [column(name) for name in options.by]
+            if len(columns) == 1:
+                keys = [v if v and v[0] != "\x00" else joint_key([v]) for v in columns[0]]
+            else:
+                keys = [joint_key(row) for row in zip(*columns, strict=True)]
+        time = np.array(list(map(seconds, column(options.time))), np.float64) if options.time else None
+        label = np.array(list(map(truth, column(options.label))), np.float64) if options.label else None
+        return keys, time, label
 
     def _careful(self, records: list[tuple[bytes, int]], first_line: int) -> Batch:
         """Records with the lines each takes, row by row; a record may hold quotes and newlines."""
@@ -173,7 +205,9 @@ class Csv(Lines):
             raise Unreadable("not UTF-8", f"not UTF-8 at byte {error.start + 1}") from None
         try:
             parts = text.split("\n")
-            reader = csv.reader([part + "\n" for part in parts[:-1]] + parts[-1:], delimiter=self.delimiter.decode(), strict=True)
+            reader = csv.reader(
+                [part + "\n" for part in parts[:-1]] + parts[-1:], delimiter=self.delimiter.decode(), strict=True
+            )
             row = next(reader, [])
         except csv.Error as error:
             raise Unreadable("invalid CSV", f"invalid CSV: {error}") from None
@@ -183,7 +217,7 @@ class Csv(Lines):
 
     def _add(self, rows: Rows, row: list[str], place: int, line: int) -> None:
         selection, options = self.selection, self.options
-        columns = columns_of(self.header, row)
+        columns = dict(zip(self.header, row, strict=True))
         if selection.careful:
             before = len(selection.columns)
             for name, value in columns.items():
@@ -198,20 +232,20 @@ class Csv(Lines):
         selection.records += 1
         found = []
         for name in selection.columns:
-            value = columns.get(name)
-            read, kind = (float("nan"), "missing") if value is None else cell(value)
+            text = columns.get(name)
+            read, kind = (float("nan"), "missing") if text is None else cell(text)
             if kind:
-                rows.values.add(kind, line, name, said(kind, value))
-            if value is not None:
+                rows.values.add(kind, line, name, said(kind, text))
+            if text is not None:
                 selection.met.add(name)
             found.append(read)
         rows.rows.append(found)
         rows.places.append(place)
         if options.by:
             own = [columns.get(name) or None for name in options.by]
-            rows.keys.append(NULL_KEY if len(own) == 1 and own[0] is None else joint_key(own))
+            rows.keys.append(joint_key(own))
         if options.time:
-            rows.times.append(seconds(columns.get(options.time, ABSENT)))
+            rows.times.append(seconds(columns.get(options.time)))
         if options.label:
             rows.labels.append(truth(columns.get(options.label)))
         if options.objects:
@@ -243,7 +277,7 @@ class Csv(Lines):
                 head = self._head(records[skipped][0], line)
                 rest = records[skipped + 1 :] if head else records[skipped:]
                 line += records[skipped][1] if head else 0
-                return self._after(self._only(lead), self._careful(rest, line))
+                return self._behind(lead, self._careful(rest, line))
         return self._careful(records, first_line)
 
     def _end(self, lines: list[bytes], at: int) -> int | None:
@@ -265,17 +299,13 @@ class Csv(Lines):
 
     # -- putting batches together ---------------------------------------------------------------
 
-    def _only(self, lines: list[bytes]) -> Batch:
-        batch = self.nothing()
-        batch.pieces = lines
+    def _behind(self, lead: list[bytes], batch: Batch) -> Batch:
+        """The batch behind blank lines that came before the header."""
+        if self._due is not None:
+            self._lead = lead
+        else:
+            prepend(batch, lead)
         return batch
-
-    def _shift(self, batch: Batch, piece: bytes) -> None:
-        """Put a piece in front of a batch: the annotated header."""
-        batch.pieces = [piece, *batch.pieces]
-        batch.rows = batch.rows + 1
-        batch.problems = [each._replace(piece=each.piece + 1) for each in batch.problems]
-        batch.verbatim = frozenset({0})
 
     def _after(self, first: Batch, second: Batch) -> Batch:
         """One batch of two; the first has no rows or the second none."""
@@ -289,10 +319,15 @@ class Csv(Lines):
             first.problems + moved, first.values + second.values, owner.objects,
         )  # fmt: skip
 
+    def _banded(self, first: np.ndarray) -> list[str]:
+        """Columns that get bands: those asked for by name, and those that the first record (d,) has."""
+        pairs = zip(self.selection.columns, first, strict=False)
+        return [name for name, value in pairs if name in self.selection.fields or not np.isnan(value)]
+
     # -- writing ------------------------------------------------------------------------------
 
-    def _appended(self, line: bytes) -> bytes:
-        """The header's further cells; a carriage return that ended it moves behind them."""
+    def _appended(self) -> bytes:
+        """The header's further cells."""
         prefix = self.options.prefix
         found = [prefix + name for name in ("score", "anomaly", "why")]
         found += [prefix + "changepoint"] if self.options.changepoint else []
@@ -342,19 +377,21 @@ class Csv(Lines):
 
     def render(self, batch: Batch, annotation: Annotation) -> bytes:
         assert batch.objects is not None
-        first = b""
+        header = b""
         if self._rendered is None and batch.objects:
             self._rendered = list(flat(batch.objects[0]))
-            self._bands = list(annotation.fields)
-            first = self.delimiter.join(map(self.quoted, self._rendered))
-            first += self._appended(first) + b"\n"
+            self._bands = self._banded(batch.X[0])
+            header = self.delimiter.join(map(self.quoted, self._rendered)) + self._appended() + b"\n"
         lines = []
         for record in batch.objects:
             cells = flat(record)
             for name in cells.keys() - set(self._rendered or ()):
                 self.selection.say(f"{name}: not among the first record's fields, left out of the CSV")
             lines.append(self.delimiter.join([self.quoted(cells.get(name, "")) for name in self._rendered or ()]))
-        return first + self.joined(batch, annotation, self._with_cells(lines, annotation))
+        done = self._with_cells(lines, annotation)
+        if header and annotation.keep is None:  # right before the first record, behind bad lines that came before
+            done[0], header = header + done[0], b""
+        return header + self.joined(batch, annotation, done, converting=True)
 
 
 def unique(row: list[str]) -> list[str]:
@@ -392,5 +429,5 @@ def flat(record: dict[str, Any], prefix: str = "") -> dict[str, str]:
         elif value is None:
             found[name] = ""
         else:
-            found[name] = value if type(value) is str else orjson.dumps(value).decode()
+            found[name] = value if type(value) is str else dumps(value).decode()
     return found

@@ -15,17 +15,20 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 
-from clipdetect.formats.objects import Values
+from clipdetect.formats.objects import DEEPEST, Rows, Values, too_deep
 from clipdetect.formats.select import Selection
 from clipdetect.formats.values import ABSENT, joint_key, said, seconds, truth
 from clipdetect.records import Batch, FormatOptions
 
 MISSING: float = struct.unpack("<d", struct.pack("<Q", 0xFFF8000000000000))[0]  # NaN with its sign bit set
-STRAYS = 3  # blocks refused for no lasting reason before unknown fields are no longer noticed
-REST = 16  # blocks read with care after a refusal that follows closely on another
+STRAYS = 50  # blocks with odd lines but no new field, after which unknown fields are no longer noticed
+REST = 16  # blocks read with care, at most, before the fast way is tried again
 
 
 Never = Annotated[int, msgspec.Meta(ge=1, le=0)]  # no value fits: the field refuses its record
+
+
+Careful = Callable[[Rows, bytes, int, int], None]
 
 
 class Node:
@@ -34,6 +37,11 @@ class Node:
     def __init__(self) -> None:
         self.inner: dict[str, Node] = {}
         self.types: dict[str, Any] = {}
+
+    def ambiguous(self) -> bool:
+        """Whether some name is watched both as a value and as an object."""
+        both = any(self.types[name][0] is not msgspec.Raw for name in self.inner if name in self.types)
+        return both or any(inner.ambiguous() for inner in self.inner.values())
 
     def struct(self, forbid: bool, level: str) -> tuple[type[msgspec.Struct], dict[str, str]]:
         """The type, and the attribute of each name."""
@@ -58,7 +66,7 @@ class Fast:
         self.usable = not (selection.lists or options.objects or options.coerce)
         self.forbid = True
         self._made_for: tuple[int, int] | None = None
-        self._refused = self._wait = self._since = 0
+        self._refused = self._wait = self._since = self._blocks = 0
 
     def wanted(self) -> bool:
         """Whether the next block should be tried."""
@@ -69,13 +77,10 @@ class Fast:
             return False
         return True
 
-    def refused(self, known_before: int) -> None:
-        """The block went to the careful path; back off where that happens in a row, not for a rare one."""
-        if len(self.selection.known) == known_before:
-            self._refused += 1
-            if self._refused >= STRAYS and self.forbid:
-                self.forbid, self._made_for = False, None
-            self._wait = 0 if self._since > REST else min(REST, 1 << min(self._refused, 4))
+    def refused(self) -> None:
+        """The whole block was odd: try again later, the later the more often that happens in a row."""
+        self._wait = min(REST, 1 << min(self._blocks, 4))
+        self._blocks = self._blocks + 1 if self._since < REST else 0
         self._since = 0
 
     def _make(self) -> None:
@@ -106,6 +111,9 @@ class Fast:
                         break
                 if "." in name:
                     root.types.setdefault(name, (msgspec.Raw, None))
+        self.usable = self.usable and not root.ambiguous()
+        if not self.usable:
+            return
         made, _ = root.struct(self.forbid, "")
         self._decode = msgspec.json.Decoder(made).decode
         self._nested = any("." in path for path in self._paths)
@@ -132,34 +140,65 @@ class Fast:
 
         def get(record: Any) -> Any:
             value = outer(record)
-            literal = value is not ABSENT and not (value is MISSING)
+            literal = value is not ABSENT and value is not MISSING
             return value if literal else inner(record)
 
         return get
 
-    def decode(self, lines: list[bytes], text: bytes, first_line: int) -> Batch | None:
-        """The block, or None where it has to be read with care."""
-        selection, options = self.selection, self.options
-        if self._made_for != (len(selection.columns), len(selection.known)):
+    def decode(self, lines: list[bytes], text: bytes, first_line: int, careful: Careful) -> Batch | None:
+        """The block, or None where all of it has to be read with care.
+
+        careful : reads one odd line into rows; called for the few that are refused here.
+        """
+        if self._made_for != (len(self.selection.columns), len(self.selection.known)):
             self._make()
+        if not self.usable or (max(map(len, lines)) > DEEPEST and any(map(too_deep, lines))):
+            return None
         if not text.isascii():
             try:
                 text.decode("utf-8")
             except UnicodeDecodeError:
                 return None
-        try:
-            records = list(map(self._decode, lines))
-        except (msgspec.MsgspecError, RecursionError):
-            return None
+        records: list[Any] = []
+        odd: list[int] = []
+        left = iter(lines)
+        while True:
+            try:
+                records.extend(map(self._decode, left))
+                break
+            except (msgspec.MsgspecError, RecursionError):  # `left` stands behind the line refused
+                odd.append(len(records) + len(odd))
+                if len(odd) > 8 + len(lines) // 8:
+                    return None
+        rows = Rows(self.options, self.selection)
+        known = len(self.selection.known)
+        for place in odd:
+            careful(rows, lines[place], place, first_line + place)
+        self._learn(odd, len(self.selection.known) > known)
+        places = np.delete(np.arange(len(lines)), odd) if odd else np.arange(len(lines))
+        batch = self._batch(lines, records, places, first_line, rows.values)
+        return merged(batch, rows.batch(lines)) if odd else batch
+
+    def _learn(self, odd: list[int], news: bool) -> None:
+        """Where odd lines come in block after block without a newcomer, unknown fields are no longer noticed."""
+        if odd and not news and self.forbid:
+            self._refused += 1
+            if self._refused >= STRAYS:
+                self.forbid, self._made_for = False, None
+        self._since += 1
+
+    def _batch(
+        self, lines: list[bytes], records: list[Any], places: np.ndarray, first_line: int, values: Values
+    ) -> Batch:
+        selection, options = self.selection, self.options
         n, d = len(records), len(selection.columns)
         if self._nested:
             X = np.array([[get(record) for get in self._getters[:d]] for record in records], np.float64)
         else:
             X = np.array(list(map(self._all, records)), np.float64)
         X = X.reshape(n, d)
-        values = self._problems(X, first_line)
-        self._since += 1
-        self._refused = 0 if self._since > REST else self._refused
+        self._problems(X, places, first_line, values)
+        X += 0.0  # -0.0 is 0.0, whichever way it was read
         selection.records += n
         at, by = d, len(options.by)
         keys = None
@@ -175,25 +214,45 @@ class Fast:
             at += 1
         if options.label:
             label = np.array([truth(self._getters[at](record)) for record in records], np.float64)
-        return Batch(lines, np.arange(n), X, keys, time, label, values=values.list())
+        return Batch(lines, places, X, keys, time, label, values=values.list())
 
-    def _problems(self, X: np.ndarray, first_line: int) -> Values:
-        values = Values()
+    def _problems(self, X: np.ndarray, places: np.ndarray, first_line: int, values: Values) -> None:
+        """Count what is missing or null."""
         selection = self.selection
         gone = np.isnan(X)
         if not gone.any():
-            if len(selection.met) < len(selection.columns):
+            if len(X) and len(selection.met) < len(selection.columns):
                 selection.met.update(selection.columns)
-            return values
+            return
         missing = gone & np.signbit(X)
         selection.met.update(name for name, some in zip(selection.columns, ~missing.all(axis=0), strict=True) if some)
         order = []
-        for kind, places in (("missing", missing), ("null", gone & ~missing)):
-            count = int(np.count_nonzero(places))
+        for kind, found in (("missing", missing), ("null", gone & ~missing)):
+            count = int(np.count_nonzero(found))
             if count:
-                i, j = divmod(int(np.argmax(places)), X.shape[1])
+                i, j = divmod(int(np.argmax(found)), X.shape[1])
                 order.append((i, j, kind, count))
         for i, j, kind, count in sorted(order):
-            values.add(kind, first_line + i, selection.columns[j], said(kind, None), count)
+            line = first_line + int(places[i])
+            values.add(kind, line, selection.columns[j], said(kind, None), count)
         X[gone] = math.nan
-        return values
+
+
+def merged(fast: Batch, odd: Batch) -> Batch:
+    """One batch of rows read fast and rows read with care, in the order of the stream."""
+    rows = np.concatenate([fast.rows, odd.rows])
+    order = np.argsort(rows, kind="stable")
+
+    def both(a: np.ndarray | None, b: np.ndarray | None) -> np.ndarray | None:
+        return None if a is None or b is None else np.concatenate([a, b])[order]
+
+    keys = None
+    if fast.keys is not None and odd.keys is not None:
+        every = fast.keys + odd.keys
+        keys = [every[i] for i in order.tolist()]
+    X = both(fast.X, odd.X)
+    assert X is not None
+    return Batch(
+        fast.pieces, rows[order], np.ascontiguousarray(X), keys, both(fast.time, odd.time),
+        both(fast.label, odd.label), problems=odd.problems, values=fast.values,
+    )  # fmt: skip

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 
-import orjson
-
 from clipdetect.formats.annotate import texts
 from clipdetect.formats.jsonl import Jsonl, append
-from clipdetect.formats.objects import BOM, Rows, Unreadable, parse
+from clipdetect.formats.objects import BOM, Rows, Unreadable, dumps, parse
 from clipdetect.formats.select import Selection
 from clipdetect.records import Annotation, Batch, FormatOptions
 
@@ -32,81 +30,105 @@ class Json(Jsonl):
     def start(self, name: str) -> None:
         super().start(name)
         self._buffer = b""
-        self._inside = self._closed = False
+        self._inside = self._closed = self._lost = False
         self._written = self._reached = self._dropped = False
 
     def decode(self, data: bytes, final: bool) -> Batch:
         buffer = self._buffer + data
+        if self._inside and not final and not any(mark in data for mark in (b",", b"]", b"}")):
+            if len(buffer) <= self.options.max_line:  # nothing can have ended here
+                self._buffer = buffer
+                return self.nothing()
         pieces: list[bytes] = []
         elements: list[int] = []
+        trouble = ""
         at = 0
-        while True:
-            piece, is_element = self._next(buffer, at)
-            if piece is None:
+        while at < len(buffer) and not self._lost:
+            size, is_element = (0, False) if trouble else self._next(buffer, at)
+            if is_element and size > self.options.max_line:
+                trouble = "too long"
+            elif is_element and self._closed:
+                trouble = "invalid JSON"
+            elif not size:
                 break
-            if is_element:
-                elements.append(len(pieces))
-            pieces.append(piece)
-            at += len(piece)
+            else:
+                if is_element:
+                    elements.append(len(pieces))
+                pieces.append(buffer[at : at + size])
+                at += size
+                continue
+            break
         self._buffer = buffer[at:]
-        tail = 0
-        if len(self._buffer) > self.options.max_line or (final and self._buffer.strip(BLANKS)):
-            tail = 1  # an element without end
+        if not trouble and not self._lost:
+            if len(self._buffer) > self.options.max_line:
+                trouble = "too long"
+            elif final and self._buffer.strip(BLANKS):
+                trouble = "truncated JSON"
+        if trouble:  # from here on the input passes through unread: where the next element begins is not known
+            self._lost = True
+            elements.append(len(pieces))
             pieces.append(self._buffer)
+        elif self._buffer and (self._lost or final):
+            pieces.append(self._buffer if self.options.pass_bad or not self._lost else b"")
+        if trouble or self._lost or final:
             self._buffer = b""
-        elif final and self._buffer:
-            pieces.append(self._buffer)
-            self._buffer = b""
-        return self._rows(pieces, elements, tail)
-
-    def _next(self, buffer: bytes, at: int) -> tuple[bytes | None, bool]:
-        """The next piece of the array and whether it is an element; None where more bytes are needed."""
-        if at >= len(buffer):
-            return None, False
-        if self._closed:
-            end = len(buffer) if not buffer[at:].strip(BLANKS) else len(buffer)
-            return buffer[at:end], bool(buffer[at:end].strip(BLANKS))
-        lead = at
-        while lead < len(buffer) and buffer[lead] in b" \t\r\n,[" and not (buffer[lead] in b"[" and self._inside):
-            self._inside = self._inside or buffer[lead] in b"["
-            lead += 1
-        if buffer.startswith(BOM, lead) and not self._inside:
-            return buffer[at : lead + 3], False
-        if lead > at:
-            return buffer[at:lead], False
-        if not self._inside and not BOM.startswith(buffer[at : at + 3]):
-            return buffer[at:], True  # no array at all
-        if buffer[at] in b"]":
+        if final and self._inside and not self._closed and (not self.options.pass_bad or self.options.only_anomalies):
+            pieces.append(b"]\n")  # what is left out must not leave the array open
             self._closed = True
-            return buffer[at : at + 1], False
+        batch = self._rows(pieces, elements, trouble)
+        batch.continued = self._lost and not trouble and bool(pieces)
+        batch.unended = self._lost and not final
+        return batch
+
+    def _next(self, buffer: bytes, at: int) -> tuple[int, bool]:
+        """Length of the next piece of the array and whether it is an element; 0 where more bytes are needed."""
+        lead = at
+        while lead < len(buffer) and buffer[lead] in BLANKS + b",":
+            lead += 1
+        if lead > at:
+            return lead - at, False
+        if self._closed:
+            return len(buffer) - at, True
+        if not self._inside:
+            if buffer.startswith(BOM, at):
+                return 3, False
+            if buffer[at] == ord("["):
+                self._inside = True
+                return 1, False
+            return (0, False) if BOM.startswith(buffer[at:]) else (len(buffer) - at, True)
+        if buffer[at] == ord("]"):
+            self._closed = True
+            return 1, False
         depth = 0
         for token in TOKEN.finditer(buffer, at):
             mark = token.group()
             if mark[:1] == b'"':
                 if token.end() == len(buffer) and (len(mark) == 1 or mark[-1:] != b'"' or _escaped(mark)):
-                    return None, False
+                    return 0, False
             elif mark in (b"{", b"["):
                 depth += 1
             elif depth == 0:  # a comma or the closing bracket ends an element
-                end = len(buffer[at : token.start()].rstrip(BLANKS))
-                return buffer[at : at + end], True
+                return len(buffer[at : token.start()].rstrip(BLANKS)) or 1, True
             elif mark != b",":
                 depth -= 1
                 if depth == 0 and buffer[at] in b"{[":
-                    return buffer[at : token.end()], True
-        return None, False
+                    return token.end() - at, True
+        return 0, False
 
-    def _rows(self, pieces: list[bytes], elements: list[int], tail: int) -> Batch:
+    def _rows(self, pieces: list[bytes], elements: list[int], trouble: str) -> Batch:
+        """Read the elements; the last one is the trouble, if there is any."""
+        messages = {
+            "too long": f"an element longer than --max-line ({self.options.max_line:,} bytes); the rest passes unread",
+            "invalid JSON": "something after the end of the array",
+            "truncated JSON": "the array ends within an element",
+        }
         rows, done = Rows(self.options, self.selection), 0
-        for place in [*elements, *([len(pieces) - 1] if tail else [])]:
+        for place in elements:
             self.line += sum(piece.count(b"\n") for piece in pieces[done:place])
             done = place
             try:
-                if tail and place == len(pieces) - 1:
-                    long = len(pieces[place]) > self.options.max_line
-                    raise Unreadable(*(("too long", "longer than --max-line") if long else ("truncated JSON", "the array ends within an element")))
-                if self._closed and place > 0 and pieces[place - 1].endswith(b"]"):
-                    raise Unreadable("invalid JSON", "something after the end of the array")
+                if trouble and place == elements[-1]:
+                    raise Unreadable(trouble, messages[trouble])
                 record = parse(pieces[place])
                 self.taken.check(record, self.first, f"{self.source}:{self.line}")
             except Unreadable as error:
@@ -127,7 +149,7 @@ class Json(Jsonl):
             if i is None and place not in bad:
                 if not self._reached:
                     out.append(piece)
-                elif piece == b"]":
+                elif piece[:1] == b"]":
                     out += [self._separator.replace(b",", b"") if self._dropped else self._separator, piece]
                     self._reached, self._separator = False, b""
                 else:
@@ -141,6 +163,8 @@ class Json(Jsonl):
             else:
                 kept = annotation.keep is None and self.options.pass_bad
             self._dropped = not kept
+            if self._lost and place == max(bad, default=-1):
+                self._reached = False  # all that follows is not part of the array
             if kept:
                 out += [separator if self._written else separator.replace(b",", b""), piece]
                 self._written = True
@@ -155,7 +179,10 @@ class Json(Jsonl):
         out = []
         for i, record in enumerate(batch.objects):
             if annotation.keep is None or annotation.keep[i]:
-                out.append((b",\n" if self._written else b"\n") + append(orjson.dumps(record), self.annotator.members(annotation, i, scores[i])))
+                out.append(
+                    (b",\n" if self._written else b"\n")
+                    + append(dumps(record), self.annotator.members(annotation, i, scores[i]))
+                )
                 self._written = True
         return b"".join(out)
 

@@ -6,12 +6,11 @@ from itertools import repeat
 from typing import Any
 
 import numpy as np
-import orjson
 
 from clipdetect.formats.annotate import JsonAnnotator, texts
 from clipdetect.formats.fast import Fast
 from clipdetect.formats.lines import Lines
-from clipdetect.formats.objects import BOM, Rows, Taken, Unreadable, parse
+from clipdetect.formats.objects import BOM, Rows, Taken, Unreadable, dumps, parse
 from clipdetect.formats.select import Selection
 from clipdetect.records import Annotation, Batch, FormatOptions
 
@@ -32,38 +31,39 @@ class Jsonl(Lines):
 
     def block(self, lines: list[bytes], text: bytes, first_line: int) -> Batch:
         if self.fast.wanted():
-            known = len(self.selection.known)
-            batch = self.fast.decode(lines, text, first_line)
+            batch = self.fast.decode(lines, text, first_line, self._line)
             if batch is not None:
                 return batch
-            batch = self._careful(lines, first_line)
-            self.fast.refused(known)
-            return batch
-        return self._careful(lines, first_line)
-
-    def _careful(self, lines: list[bytes], first_line: int) -> Batch:
+            self.fast.refused()
         rows = Rows(self.options, self.selection)
         for place, line in enumerate(lines):
-            if blank(line):
-                continue
-            try:
-                if len(line) > self.options.max_line:
-                    raise Unreadable("too long", f"longer than --max-line ({self.options.max_line:,} bytes)")
-                record = parse(line)
-                self.taken.check(record, self.first, f"{self.source}:{first_line + place}")
-            except Unreadable as error:
-                rows.bad(error, place, first_line + place)
-            else:
-                rows.add(record, place, first_line + place)
-                self.first = False
+            self._line(rows, line, place, first_line + place)
         return rows.batch(lines)
+
+    def _line(self, rows: Rows, line: bytes, place: int, number: int) -> None:
+        """Read one line with care."""
+        if blank(line):
+            return
+        try:
+            if len(line) > self.options.max_line:
+                raise Unreadable("too long", f"longer than --max-line ({self.options.max_line:,} bytes)")
+            record = parse(line)
+            self.taken.check(record, self.first, f"{self.source}:{number}")
+        except Unreadable as error:
+            rows.bad(error, place, number)
+        else:
+            rows.add(record, place, number)
+            self.first = False
 
     def annotated(self, batch: Batch, annotation: Annotation) -> list[bytes]:
         scores = texts(annotation.score)
         lines = batch.pieces if len(batch.rows) == len(batch.pieces) else [batch.pieces[p] for p in batch.rows.tolist()]
         if self.annotator.simple(annotation):
             glue, tail = b"," + self.annotator.score, self.annotator.clear + b"}"
-            done = [b"%b%b%b%b" % four for four in zip([line[:-1] for line in lines], repeat(glue), scores, repeat(tail), strict=False)]
+            done = [
+                b"%b%b%b%b" % four
+                for four in zip([line[:-1] for line in lines], repeat(glue), scores, repeat(tail), strict=False)
+            ]
             plain = b"".join([line[-1:] for line in lines]) == b"}" * len(lines)
             odd: Any = np.flatnonzero(annotation.anomaly | np.isnan(annotation.score)) if plain else range(len(lines))
             for i in odd:
@@ -75,10 +75,10 @@ class Jsonl(Lines):
         assert batch.objects is not None
         scores = texts(annotation.score)
         done = [
-            append(orjson.dumps(record, option=orjson.OPT_PASSTHROUGH_SUBCLASS), self.annotator.members(annotation, i, scores[i]))
+            append(dumps(record), self.annotator.members(annotation, i, scores[i]))
             for i, record in enumerate(batch.objects)
         ]
-        return self.joined(batch, annotation, done)
+        return self.joined(batch, annotation, done, converting=True)
 
 
 def blank(line: bytes) -> bool:

@@ -23,61 +23,42 @@ class Lines(Format):
         self._rest, self._size, self._skipping = [], 0, False
 
     def decode(self, data: bytes, final: bool) -> Batch:
-        cut = len(data) if final else data.rfind(b"\n") + 1
-        if not cut and not final:
-            self._rest.append(data)
-            self._size += len(data)
-            if self._skipping or self._size > self.options.max_line:
-                return self._overflow(b"", False)
-            return self.nothing()
-        head = b"".join((*self._rest, data[:cut]))
-        self._rest, self._size = ([data[cut:]], len(data) - cut) if cut < len(data) else ([], 0)
-        if self._skipping:
-            return self._overflow(head, final)
-        if not head:
-            return self.nothing()
-        lines = head.split(b"\n")
-        if not lines[-1]:
-            lines.pop()
-        first, self.line = self.line, self.line + len(lines)
-        batch = self.block(lines, head, first)
-        if self._size > self.options.max_line:
-            more = self._overflow(b"", False)
-            batch.problems += [each._replace(piece=each.piece + len(batch.pieces)) for each in more.problems]
-            batch.pieces = batch.pieces + more.pieces
-            batch.unended = True
-        return batch
-
-    def _overflow(self, head: bytes, final: bool) -> Batch:
-        """A line over the limit passes through in pieces, as one problem, until its end."""
-        batch = self.nothing()
         if not self._skipping:
-            self._skipping = True
-            limit = self.options.max_line
-            batch.problems = [Problem(0, self.line, "too long", f"longer than --max-line ({limit:,} bytes)")]
-            batch.pieces, batch.unended = [b"".join(self._rest)], True
-            self._rest, self._size = [], 0
-            return batch
-        end = head.find(b"\n")
-        if end < 0 and not final:
-            batch.pieces, batch.unended = [b"".join((head, *self._rest))], True
-            self._rest, self._size = [], 0
+            return self._complete(data, final)
+        end = data.find(b"\n")
+        if end < 0:
+            batch = self.nothing()
+            batch.pieces, batch.unended = [data], not final
         else:
             self._skipping = False
-            end = len(head) if end < 0 else end
-            batch.pieces = [head[:end]]
             self.line += 1
-            if head[end + 1 :]:
-                rest, self._rest, self._size = [*self._rest], [], 0
-                later = self.decode(head[end + 1 :], final)
-                self._rest, self._size = self._rest + rest, self._size + sum(map(len, rest))
-                later.pieces = batch.pieces + later.pieces
-                later.rows = later.rows + 1
-                later.problems = [each._replace(piece=each.piece + 1) for each in later.problems]
-                batch = later
-                batch.continued = True
-                return batch
+            batch = self._complete(data[end + 1 :], final)
+            prepend(batch, [data[:end]])
         batch.continued = True
+        return batch
+
+    def _complete(self, data: bytes, final: bool) -> Batch:
+        """The complete lines; what follows them waits, but not beyond the limit of a line."""
+        end = len(data) if final else data.rfind(b"\n") + 1
+        if end or final:
+            head = b"".join((*self._rest, data[:end]))
+            self._rest, self._size = ([data[end:]], len(data) - end) if end < len(data) else ([], 0)
+            lines = head.split(b"\n")
+            if not lines[-1]:
+                lines.pop()
+            first, self.line = self.line, self.line + len(lines)
+            batch = self.block(lines, head, first) if lines else self.nothing()
+        else:
+            self._rest.append(data)
+            self._size += len(data)
+            batch = self.nothing()
+        limit = self.options.max_line
+        if self._size > limit:  # it passes through in pieces, as one problem, until its end
+            message = f"longer than --max-line ({limit:,} bytes)"
+            batch.problems.append(Problem(len(batch.pieces), self.line, "too long", message))
+            batch.pieces = [*batch.pieces, b"".join(self._rest)]
+            batch.unended = self._skipping = True
+            self._rest, self._size = [], 0
         return batch
 
     def nothing(self) -> Batch:
@@ -104,20 +85,32 @@ class Lines(Format):
     def splice(self, batch: Batch, annotation: Annotation) -> bytes:
         return self.joined(batch, annotation, self.annotated(batch, annotation))
 
-    def joined(self, batch: Batch, annotation: Annotation, done: list[bytes]) -> bytes:
-        """Output of a block: `done` for its rows; other pieces as they came, where they are wanted."""
+    def joined(self, batch: Batch, annotation: Annotation, done: list[bytes], converting: bool = False) -> bytes:
+        """Output of a block: `done` for its rows; other pieces as they came, where they are wanted.
+
+        converting : what is neither record nor problem (blank lines, a header) stays behind.
+        """
         pieces = batch.pieces
-        if len(done) == len(pieces) and annotation.keep is None and not batch.unended:
+        if len(done) == len(pieces) and annotation.keep is None and not (batch.unended or batch.continued):
             return b"\n".join(done) + b"\n" if done else b""
         out: list[bytes | None] = list(pieces)
-        if annotation.keep is not None:
-            out = [piece if place in batch.verbatim else None for place, piece in enumerate(pieces)]
-        elif not self.options.pass_bad:
-            for problem in batch.problems:
-                out[problem.piece] = None
-            if batch.continued:
-                out[0] = None
+        bad = [problem.piece for problem in batch.problems] + ([0] if batch.continued else [])
+        if annotation.keep is not None or converting:
+            keep = set(batch.verbatim) | (set(bad) if annotation.keep is None else set())
+            out = [piece if place in keep else None for place, piece in enumerate(pieces)]
+        if not self.options.pass_bad:
+            for place in bad:
+                out[place : place + 1] = [None] if place < len(out) else []
         for i, place in enumerate(batch.rows.tolist()):
             out[place] = done[i] if annotation.keep is None or annotation.keep[i] else None
         text = b"".join([piece + b"\n" for piece in out if piece is not None])
         return text[:-1] if batch.unended and out and out[-1] is not None else text
+
+
+def prepend(batch: Batch, pieces: list[bytes]) -> None:
+    """Put pieces that are no records in front of a batch."""
+    shift = len(pieces)
+    batch.pieces = pieces + batch.pieces
+    batch.rows = batch.rows + shift
+    batch.problems = [each._replace(piece=each.piece + shift) for each in batch.problems]
+    batch.verbatim = frozenset(place + shift for place in batch.verbatim)

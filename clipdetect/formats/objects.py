@@ -15,6 +15,8 @@ from clipdetect.formats.select import Selection, leaves
 from clipdetect.formats.values import ABSENT, joint_key, number, said, seconds, truth
 from clipdetect.records import Batch, FormatOptions, Problem, ValueProblem
 
+DEEPEST = 950  # levels of nesting, a little less than Python's own limit, which depends on the moment
+_OPENING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|([\[{])|[\]}]', re.DOTALL)
 BOM = b"\xef\xbb\xbf"
 _PATH = re.compile(r"\.|(\[\d+\])")
 
@@ -31,6 +33,8 @@ def parse(text: bytes) -> dict[str, Any]:
     """What `json.loads` reads as one object, faster where orjson agrees. Raises Unreadable."""
     if text.startswith(BOM):
         text = text[3:]
+    if len(text) > DEEPEST and too_deep(text):
+        raise Unreadable("nested too deep", f"nested deeper than {DEEPEST} levels")
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -49,6 +53,39 @@ def parse(text: bytes) -> dict[str, Any]:
     if type(value) is not dict:
         raise Unreadable("not an object", f"not a JSON object but {type(value).__name__}")
     return value
+
+
+def too_deep(text: bytes) -> bool:
+    """Whether brackets open deeper than `DEEPEST`."""
+    if text.count(b"[") + text.count(b"{") <= DEEPEST:
+        return False
+    depth = 0
+    for token in _OPENING.finditer(text):
+        if token.group(1):
+            depth += 1
+            if depth > DEEPEST:
+                return True
+        elif token.group() in (b"]", b"}"):
+            depth -= 1
+    return False
+
+
+def dumps(value: Any) -> bytes:
+    """JSON text of any value that was read: integers of any length, lone surrogates; NaN as null."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return orjson.dumps(_printable(value))
+
+
+def _printable(value: Any) -> Any:
+    if type(value) is dict:
+        return {name.encode("utf-8", "replace").decode(): _printable(inner) for name, inner in value.items()}
+    if type(value) is list:
+        return [_printable(inner) for inner in value]
+    if type(value) is int:
+        return orjson.Fragment(str(value)) if abs(value) < 10**300 else None
+    return orjson.Fragment(json.dumps(value)) if type(value) is str else value
 
 
 def look_up(record: Any, path: str) -> Any:
@@ -77,8 +114,10 @@ class Values:
         old = self.found.get(kind)
         if old is None:
             self.found[kind] = ValueProblem(kind, count, line, field, message)
-        else:
+        elif old.line <= line:
             self.found[kind] = old._replace(count=old.count + count)
+        else:
+            self.found[kind] = ValueProblem(kind, old.count + count, line, field, message)
 
     def list(self) -> list[ValueProblem]:
         return list(self.found.values())
@@ -153,6 +192,7 @@ class Rows:
             if stop > start:
                 X[start:stop, : len(self.rows[start])] = self.rows[start:stop]
                 start = stop
+        X += 0.0  # -0.0 is 0.0, whichever way it was read
         options = self.options
         return Batch(
             pieces=pieces,

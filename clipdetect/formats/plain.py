@@ -32,7 +32,7 @@ class Plain(Lines):
         usual = selection.columns == [FIELD] and not (options.by or options.time or options.label or options.objects)
         if usual and not text.translate(None, NUMERIC):
             try:
-                X = np.array(list(map(float, lines)), np.float64)[:, None]
+                X = np.array(list(map(float, lines)), np.float64)[:, None] + 0.0
             except ValueError:  # a blank line, two signs
                 X = np.full((1, 1), np.nan)
             if np.isfinite(X).all():

@@ -9,13 +9,19 @@ __all__ = ["Text"]
 
 
 class Text(Lines):
-    """Lines of no known format leave as they came, unscored."""
+    """Lines of no known format leave as they came, unscored, whatever their length."""
 
     name = "text"
+    _last = b"\n"
 
-    def block(self, lines: list[bytes], text: bytes, first_line: int) -> Batch:
+    def decode(self, data: bytes, final: bool) -> Batch:
         batch = self.nothing()
-        batch.pieces = lines
+        self._last = data[-1:] or self._last
+        if data or (final and self._last != b"\n"):
+            batch.pieces = [data]
+            batch.unended = not (final and self._last != b"\n")
+        if final:
+            self._last = b"\n"
         return batch
 
     def annotated(self, batch: Batch, annotation: Annotation) -> list[bytes]:

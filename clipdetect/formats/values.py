@@ -27,12 +27,12 @@ def number(value: Any, coerce: bool = False) -> tuple[float, str]:
     """The value as a finite double and "", or NaN and the kind of what it is instead."""
     kind = type(value)
     if kind is float:
-        return (value, "") if math.isfinite(value) else (math.nan, "not finite")
+        return (value, "") if math.isfinite(value) else (math.nan, "not finite")  # NaN, Infinity, 1e999
     if kind is int:
         try:
             return float(value), ""
         except OverflowError:
-            return math.nan, "too large"
+            return math.nan, "not finite"
     if kind is str:
         return cell(value) if coerce and value else (math.nan, "text")
     if value is None:
@@ -46,7 +46,7 @@ def cell(text: str) -> tuple[float, str]:
     """The same for a CSV cell."""
     if NUMBER.match(text):
         value = float(text)
-        return (value, "") if math.isfinite(value) else (math.nan, "too large")
+        return (value, "") if math.isfinite(value) else (math.nan, "not finite")
     if not text.strip(" \t"):
         return math.nan, "null"
     return math.nan, "not finite" if NOT_FINITE.match(text) else "text"
@@ -58,9 +58,14 @@ def said(kind: str, value: Any) -> str:
         return "the field is missing"
     if kind == "null":
         return "no value"
-    shown = value if isinstance(value, str) else str(value) if kind != "too large" else "a number beyond 1.8e308"
-    shown = shown if len(shown) <= 40 else shown[:37] + "..."
-    return f'not a number: "{shown}"' if kind != "too large" else f"too large: {shown}"
+    if kind == "not finite":
+        return "not a finite number" if not isinstance(value, str) else f'not a finite number: "{_short(value)}"'
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return f'not a number: "{_short(text)}"'
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def key_text(value: Any) -> str:
@@ -69,6 +74,8 @@ def key_text(value: Any) -> str:
         return value if not value.startswith("\x00") else "\x00" + json.dumps(value)
     if value is None or value is ABSENT:
         return NULL_KEY
+    if type(value) is int and not -(2**63) <= value < 2**64:  # as the faster parser reads it
+        value = number(value)[0]
     return "\x00" + json.dumps(value, separators=(",", ":"))
 
 
@@ -76,7 +83,7 @@ def joint_key(values: Sequence[Any]) -> str:
     """Text of the key that one or several `--by` values make."""
     if len(values) == 1:
         return key_text(values[0])
-    return "\x00" + json.dumps([None if value is ABSENT else value for value in values], separators=(",", ":"))
+    return "\x00" + json.dumps(list(map(key_text, values)), separators=(",", ":"))
 
 
 def seconds(value: Any) -> float:

@@ -76,7 +76,7 @@ def strangeness(z, i, columns, top):
 
     z: (n, d), NaN missing; columns: how many the key has ever seen; top: (d,) scratch.
     """
-    wanted = int(math.ceil(1.5 * math.sqrt(columns * 1.0)))
+    wanted = math.ceil(1.5 * math.sqrt(columns * 1.0))
     filled = 0
     for j in range(z.shape[1]):
         size = abs(z[i, j])

@@ -16,7 +16,7 @@ def six_digits(v):
     """
     if not v >= 1e-15:
         return v if v != v else 0.0
-    digits = 5 - int(math.floor(math.log10(v)))
+    digits = 5 - math.floor(math.log10(v))
     power = 1.0
     if digits >= 0:
         for _ in range(digits):  # powers of ten are exact up to 10**22

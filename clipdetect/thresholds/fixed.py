@@ -52,9 +52,7 @@ class Fixed(Threshold):
     def state_spec(self, n_features: int) -> Spec:
         return {}
 
-    def step(
-        self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def step(self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         score, flag = np.full(len(raw), np.nan), np.zeros(len(raw), np.int8)
         self.run(step, len(raw), raw, self.params.raw_kind == "residual", float(self.limit), score, flag)
         return score, flag

@@ -147,18 +147,22 @@ def rescale(y, k, side, scales, sides, run):
 @kernel
 def step(
     raw, slots, learn, signed, start, horizon, limit, prior, counts, table, scales, sides, run, seen, since, zeros,
-    location, spread, judged, score, flag,
+    location, spread, judged, last, score, flag,
 ):  # fmt: skip
     """Score each raw value, then learn it. raw, slots, learn, score, flag: (n,); prior: (48,); the rest (K, ...)."""
     for i in range(raw.shape[0]):
         k = slots[i]
         e = raw[i]
-        if not signed and not math.isnan(e):
+        if not math.isfinite(e):
+            continue
+        if not signed:
             value = min(max(e, -1e300), 1e300)
             u = centred(value, k, 0, 0.0, location, spread, judged)
             e = positive(u) if not math.isnan(u) else math.nan
             if learn[i]:
-                recentre(value, k, 0, location, spread, judged)
+                if value != last[k] or judged[k] == 0:  # a repeated value says nothing of the spread
+                    recentre(value, k, 0, location, spread, judged)
+                last[k] = value
                 judged[k] += 1
         if math.isnan(e):
             continue
@@ -256,6 +260,7 @@ class Tail(Threshold):
             "location": ((1,), np.float64),
             "spread": ((1,), np.float64),
             "judged": ((), np.int64),
+            "last": ((), np.float64),
         }
 
     @property
@@ -266,9 +271,7 @@ class Tail(Threshold):
     def _start(self) -> int:
         return min(self.params.warmup, START)
 
-    def step(
-        self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def step(self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         n = len(raw)
         score, flag = np.full(n, np.nan), np.zeros(n, np.int8)
         self.run(

@@ -1,0 +1,111 @@
+"""Runs the commands shown in README.md and docs/, and writes their output into the pages.
+
+    python docs/build.py           rewrite the pages
+    python docs/build.py --check   compare only; exit code 1 and a diff where a page is stale
+
+A page has two kinds of marks. After `<!-- run: COMMAND -->` stands a fenced block with the command
+and what it prints to stdout (2>&1 adds stderr). Between `<!-- each: KIND -->` and `<!-- end -->`
+stands a section for every command, or for every component of a kind, so that a new one needs no edit here.
+
+Commands run in a folder that has `sample_data` and `docs` as the root has them, one folder a page
+and in the page's order: what one writes the next can read, and nothing is left in the tree.
+`clipdetect` is the package beside this file, under the Python that runs it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from clipdetect import registry  # noqa: E402  (after the path to it)
+from clipdetect.cli import COMMANDS  # noqa: E402
+
+LINKED = ("sample_data", "docs")
+RUN = re.compile(r"^<!-- run: (.+?) -->\n(?:```console\n.*?^```\n)?", re.MULTILINE | re.DOTALL)
+EACH = re.compile(r"^<!-- each: (\w+) -->\n.*?^<!-- end -->\n", re.MULTILINE | re.DOTALL)
+SUBCOMMANDS = ("config check",)
+
+
+def pages() -> list[Path]:
+    """Every page with marks."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def built(page: Path) -> str:
+    """The page with fresh output. Raises RuntimeError where a command fails."""
+    text = page.read_text(encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        environment = _environment(Path(folder))
+        work = Path(folder, "work")
+        work.mkdir()
+        for name in LINKED:
+            (work / name).symlink_to(ROOT / name)
+
+        def block(command: str) -> str:
+            return f"```console\n$ {command}\n{output(command, work, environment)}```\n"
+
+        def section(match: re.Match[str]) -> str:
+            parts = [f"### {title}\n\n{block(command)}\n" for title, command in sections(match[1])]
+            return f"<!-- each: {match[1]} -->\n\n{''.join(parts)}<!-- end -->\n"
+
+        text = EACH.sub(section, text)
+        return RUN.sub(lambda match: f"<!-- run: {match[1]} -->\n{block(match[1])}", text)
+
+
+def sections(kind: str) -> list[tuple[str, str]]:
+    """Title and command of each section of a kind: `command`, `estimator`, `threshold`, ..."""
+    if kind == "command":
+        commands = [("clipdetect" if name == "score" else f"clipdetect {name}") for name in COMMANDS]
+        commands += [f"clipdetect {name}" for name in SUBCOMMANDS]
+        return [(f"`{each}`", f"{each} --help") for each in commands]
+    return [(f"`{name}`", f"clipdetect list {name}") for name in registry.names(kind)]
+
+
+def output(command: str, folder: Path, environment: dict[str, str]) -> str:
+    """What a shell command prints, ending with a newline."""
+    done = subprocess.run(["sh", "-c", command], cwd=folder, env=environment, capture_output=True, check=False)
+    if done.returncode not in (0, 10):  # 10: something was flagged, as asked for
+        raise RuntimeError(f"{command}: exit code {done.returncode}: {done.stderr.decode(errors='replace')}")
+    lines = [line.rstrip() for line in done.stdout.decode().splitlines()]
+    return "".join(line + "\n" for line in lines)
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """An environment of its own: `clipdetect` is found, nothing of the user's settings is."""
+    command = folder / "clipdetect"
+    command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m clipdetect "$@"\n')
+    command.chmod(0o755)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("CLIPDETECT_", "COLUMNS", "PYTHON"))}
+    path = os.pathsep.join([str(folder), kept.get("PATH", os.defpath)])
+    return {**kept, "PATH": path, "PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8", "NO_COLOR": "1"}
+
+
+def main(check: bool) -> int:
+    """Build or compare every page."""
+    stale = 0
+    for page in pages():
+        old, new = page.read_text(encoding="utf-8"), built(page)
+        if old == new:
+            continue
+        stale += 1
+        name = str(page.relative_to(ROOT))
+        if check:
+            diff = difflib.unified_diff(old.splitlines(), new.splitlines(), name, "what it would be", lineterm="", n=1)
+            print("\n".join(diff))
+        else:
+            page.write_text(new, encoding="utf-8")
+            print(f"{name}: rewritten")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main("--check" in sys.argv[1:]))

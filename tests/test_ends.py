@@ -1,0 +1,401 @@
+"""How a run ends: signals, closed pipes, full disks, broken files, SIGKILL at any moment.
+
+`python tests/test_ends.py 50` kills at 50 random moments and prints how many resumed to the same bytes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from clipdetect.state import load
+
+ROOT = str(Path(__file__).parents[1])
+COMMAND = [sys.executable, "-m", "clipdetect"]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": ROOT}
+
+
+def run(*args, **more):
+    more = {"stdin": subprocess.DEVNULL, "env": ENVIRONMENT, **({} if "input" not in more else {"stdin": None}), **more}
+    if "input" in more:
+        del more["stdin"]
+    return subprocess.run([*COMMAND, *map(str, args)], capture_output=True, timeout=60, **more)
+
+
+def start(*args, **more):
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": ENVIRONMENT}
+    return subprocess.Popen([*COMMAND, *map(str, args)], bufsize=0, **{**pipes, **more})
+
+
+def records(n, seed=0):
+    chance = random.Random(seed)
+    return b"".join(b'{"i":%d,"x":%.3f}\n' % (i, chance.gauss(0, 1)) for i in range(n))
+
+
+def quiet(done):
+    assert b"Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture
+def stream(tmp_path):
+    path = tmp_path / "stream.jsonl"
+    path.write_bytes(records(3000))
+    return path
+
+
+# -- signals ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_the_run_with_its_state(tmp_path, number, code):
+    """Points 30 and 31: complete last line, state saved, within a second."""
+    state, data = tmp_path / "m.bin", records(800)
+    process = start("--state", state, "-v")
+    process.stdin.write(data)
+    got = b""
+    while got.count(b"\n") < 800:
+        got += os.read(process.stdout.fileno(), 1 << 16)
+    begun = time.monotonic()
+    process.send_signal(number)
+    rest, said = process.communicate(timeout=10)
+    assert time.monotonic() - begun < 1.0
+    assert process.returncode == code
+    assert rest == b""
+    assert got.endswith(b"\n")
+    assert b"Traceback" not in said
+    assert said.splitlines()[-1].startswith(b"clipdetect: 800 records")
+    assert load(state)[0]["records"] == 800
+    whole = run(input=data + records(200, 1)).stdout
+    assert got + run("--state", state, input=records(200, 1)).stdout == whole
+
+
+def test_a_signal_in_the_middle_of_a_line_leaves_that_line_for_later(tmp_path):
+    state = tmp_path / "m.bin"
+    process = start("--state", state)
+    process.stdin.write(b'{"x":1}\n{"x":2}\n{"x":')
+    got = b""
+    while got.count(b"\n") < 2:
+        got += os.read(process.stdout.fileno(), 1 << 16)
+    process.send_signal(signal.SIGTERM)
+    rest, _ = process.communicate(timeout=10)
+    assert (process.returncode, rest) == (143, b"")
+    assert load(state)[0]["records"] == 2
+
+
+def test_a_signal_in_mid_stream_leaves_a_state_that_goes_on(tmp_path):
+    state, data = tmp_path / "m.bin", records(60_000)
+    path = tmp_path / "long.jsonl"
+    path.write_bytes(data)
+    whole = run(path).stdout
+    process = start("--state", state, "--engine", "python", path)
+    got = os.read(process.stdout.fileno(), 1 << 16)
+    process.send_signal(signal.SIGINT)
+    begun = time.monotonic()
+    rest, said = process.communicate(timeout=10)
+    assert time.monotonic() - begun < 1.0
+    assert (process.returncode, said) == (130, b"")
+    got += rest
+    taken = load(state)[0]["records"]
+    assert got == b"".join(line + b"\n" for line in whole.split(b"\n")[:taken])
+    assert 0 < taken < 60_000
+    more = b"".join(line + b"\n" for line in data.split(b"\n")[taken:-1])
+    assert got + run("--state", state, input=more).stdout == whole
+
+
+def test_a_second_signal_stops_at_once(tmp_path):
+    """Point 30; nobody reads the output here, so the first cannot be served."""
+    path = tmp_path / "long.jsonl"
+    path.write_bytes(records(60_000))
+    process = start("--engine", "python", path)
+    os.read(process.stdout.fileno(), 100)
+    time.sleep(0.5)  # the pipe is full now
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.1)
+    begun = time.monotonic()
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=10) == 130
+    assert time.monotonic() - begun < 1.0
+    process.stdout.close()
+    process.stderr.close()
+    process.stdin.close()
+
+
+def test_a_signal_that_is_ignored_stays_ignored():
+    """Such as SIGHUP under nohup."""
+    process = start(preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    process.stdin.write(b'{"x":1}\n')
+    os.read(process.stdout.fileno(), 1000)
+    process.send_signal(signal.SIGHUP)
+    rest, _ = process.communicate(b'{"x":2}\n', timeout=10)
+    assert (process.returncode, rest.count(b"\n")) == (0, 1)
+
+
+def test_sigusr1_prints_the_counters_and_goes_on():
+    process = start()
+    process.stdin.write(b'{"x":1}\n')
+    os.read(process.stdout.fileno(), 1000)
+    process.send_signal(signal.SIGUSR1)
+    said = process.stderr.readline()
+    rest, _ = process.communicate(b'{"x":2}\n', timeout=10)
+    assert said == b"clipdetect: 1 records, 0 flagged, 1 keys\n"
+    assert (process.returncode, rest.count(b"\n")) == (0, 1)
+
+
+# -- the other side of the output -------------------------------------------------------------
+
+
+def test_a_closed_pipe_is_silent_and_saves_the_state(tmp_path):
+    """Point 10."""
+    state, path = tmp_path / "m.bin", tmp_path / "long.jsonl"
+    data = records(40_000)
+    path.write_bytes(data)
+    process = start("--state", state, "--engine", "python", path)
+    got = process.stdout.read(50)
+    process.stdout.close()
+    assert process.wait(timeout=20) == 141
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    process.stdin.close()
+    taken = load(state)[0]["records"]
+    assert taken < 40_000
+    whole = run(path).stdout
+    assert whole.startswith(got)
+    more = b"".join(line + b"\n" for line in data.split(b"\n")[taken:-1])
+    tail = run("--state", state, input=more).stdout
+    assert whole.endswith(tail)
+    assert tail.count(b"\n") == 40_000 - taken
+
+
+def test_the_shell_sees_141(stream):
+    """Point 10: head ends first."""
+    script = f"{sys.executable} -m clipdetect {stream} {stream} {stream} | head -1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, env=ENVIRONMENT, timeout=60)
+    assert done.stderr == b""
+    assert done.stdout.splitlines()[1] in (b"141", b"0")  # 0 where the pipe held everything
+    script = f"(sleep .3; exec {sys.executable} -m clipdetect {stream}) | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, env=ENVIRONMENT, timeout=60)
+    assert (done.stdout, done.stderr) == (b"141\n", b"")
+
+
+def test_a_full_disk_is_one_line_and_saves_what_was_written(stream, tmp_path):
+    """Point 11."""
+    state = tmp_path / "m.bin"
+    with open("/dev/full", "wb") as full:
+        process = subprocess.run(
+            [*COMMAND, str(stream), "--state", str(state)], stdout=full, stderr=subprocess.PIPE, env=ENVIRONMENT, timeout=60
+        )
+    assert process.returncode == 1
+    assert process.stderr == b"clipdetect: stdout: No space left on device\n"
+    assert load(state)[0]["records"] == 0
+    assert run("--state", state, stream).stdout == run(stream).stdout
+
+
+def test_stdout_closed_from_the_start_is_no_crash(stream):
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m clipdetect {stream} >&-"], capture_output=True, env=ENVIRONMENT, timeout=60
+    )
+    assert done.returncode == 1
+    assert b"Traceback" not in done.stderr
+    assert done.stderr.startswith(b"clipdetect: stdout: ")
+
+
+def test_stderr_closed_or_full_loses_no_record(stream):
+    expected = run(stream, input=b"").stdout
+    stream.write_bytes(b"oops\n" + stream.read_bytes())
+    for end in ("2>&-", "2>/dev/full"):
+        script = f"{sys.executable} -m clipdetect -i jsonl {stream} {end}"
+        done = subprocess.run(["bash", "-c", script], capture_output=True, env=ENVIRONMENT, timeout=60)
+        assert done.stdout == b"oops\n" + expected, end
+        assert done.returncode == 0, end
+
+
+# -- compressed input -------------------------------------------------------------------------
+
+
+def test_gzip_and_zstd_are_read_from_files_and_stdin(stream, tmp_path):
+    """Point 26."""
+    zstandard = pytest.importorskip("zstandard")
+    data = stream.read_bytes()
+    expected = run(stream).stdout
+    half = len(data) // 2
+    packed = {
+        "a.gz": gzip.compress(data),
+        "two members.gz": gzip.compress(data[:half]) + gzip.compress(data[half:]) + b"\0" * 512,
+        "a.zst": zstandard.compress(data),
+        "misnamed.jsonl": gzip.compress(data),
+    }
+    for name, content in packed.items():
+        path = tmp_path / name
+        path.write_bytes(content)
+        assert quiet(run(path)).stdout == expected, name
+    assert run(input=packed["a.gz"]).stdout == expected
+    assert run(input=packed["a.zst"]).stdout == expected
+
+
+@pytest.mark.parametrize("kind", ["gz", "zst"])
+def test_of_a_truncated_file_the_readable_part_is_scored(tmp_path, stream, kind):
+    data = records(20_000)
+    if kind == "gz":
+        packed = gzip.compress(data)
+    else:
+        packed = pytest.importorskip("zstandard").ZstdCompressor(level=1).compress(data)
+    path = tmp_path / f"half.{kind}"
+    path.write_bytes(packed[: 7 * len(packed) // 10])
+    done = quiet(run(path))
+    assert done.returncode == 1
+    assert f"clipdetect: {path}: cannot decompress: the compressed file is truncated".encode() in done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) > 3000
+    whole = run(input=data).stdout.splitlines()
+    assert lines[:-1] == whole[: len(lines) - 1]  # the last line may be half a record
+    both = quiet(run(path, stream))
+    assert both.returncode == 1
+    assert both.stdout.count(b"\n") == len(lines) + 3000  # the other file is still scored
+
+
+def test_damaged_gzip_is_one_line(tmp_path):
+    packed = bytearray(gzip.compress(records(20_000)))
+    packed[len(packed) // 2] ^= 0xFF
+    path = tmp_path / "bad.gz"
+    path.write_bytes(packed)
+    done = quiet(run(path))
+    assert done.returncode == 1
+    assert done.stdout.count(b"\n") > 1000
+    assert b"cannot decompress" in done.stderr
+
+
+# -- state files that do not fit --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [["-e", "zscore"], ["--patience", "55"], ["-f", "y"], ["--by", "i"], ["--seed", "3"], ["--coerce"], ["-x", "i"]],
+    ids=" ".join,
+)
+def test_a_state_of_another_configuration_is_refused(tmp_path, stream, flags):
+    state = tmp_path / "m.bin"
+    run("--state", state, stream)
+    before = state.read_bytes()
+    done = quiet(run("--state", state, *flags, stream))
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.startswith(f"clipdetect: {state}: the state belongs to another configuration: ".encode())
+    assert b" in the state, " in done.stderr
+    assert b" now" in done.stderr
+    assert state.read_bytes() == before
+
+
+def test_what_is_not_in_the_fingerprint_may_change(tmp_path, stream):
+    state = tmp_path / "m.bin"
+    run("--state", state, stream)
+    flags = "--rate .01 --warmup 50 -a --bands --prefix c_ --engine numba --max-keys 7 --max-line 1M --direction up -q".split()
+    done = run("--state", state, *flags, "--on-error", "skip", "--checkpoint-every", "100", stream)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert load(state)[0]["records"] == 6000
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty", "foreign", "folder"])
+def test_a_damaged_state_is_refused_and_left_alone(tmp_path, stream, damage):
+    state = tmp_path / "m.bin"
+    run("--state", state, stream)
+    good = state.read_bytes()
+    bad = {"cut": good[:-9], "flip": good[:99] + b"\xff" + good[100:], "empty": b"", "foreign": b'{"x":1}\n', "folder": None}[damage]
+    if bad is None:
+        state.unlink()
+        state.mkdir()
+    else:
+        state.write_bytes(bad)
+    done = quiet(run("--state", state, stream))
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.startswith(f"clipdetect: {state}: ".encode())
+    assert state.is_dir() if bad is None else state.read_bytes() == bad
+    assert [each.name for each in tmp_path.iterdir() if each.name.endswith(".tmp")] == []
+
+
+def test_no_folder_for_the_state_is_told_before_the_work(tmp_path, stream):
+    done = quiet(run("--state", tmp_path / "none" / "m.bin", stream))
+    assert done.returncode == 2
+    assert done.stdout == b""
+    assert b"no such folder" in done.stderr
+
+
+def test_usage_errors_leave_the_state_alone(tmp_path, stream):
+    state, taken = tmp_path / "m.bin", tmp_path / "taken.jsonl"
+    run("--state", state, stream)
+    before = state.read_bytes()
+    taken.write_bytes(b'{"x":1,"score":3}\n')
+    done = quiet(run("--state", state, taken))
+    assert done.stdout == taken.read_bytes() or done.returncode == 2
+    if done.returncode == 2:
+        assert state.read_bytes() == before
+
+
+# -- SIGKILL ----------------------------------------------------------------------------------
+
+
+def killed(moments: int, seed: int, n: int = 12_000, every: int = 500) -> tuple[int, list[str]]:
+    """Kill a run at random moments, resume each; how many gave the bytes of an uninterrupted run, and what went wrong."""
+    chance, good, wrong = random.Random(seed), 0, []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        data = records(n, seed)
+        path = folder / "stream.jsonl"
+        path.write_bytes(data)
+        flags = ["--checkpoint-every", str(every), "--engine", "python"]
+        begun = time.monotonic()
+        whole = run("--state", folder / "whole.bin", *flags, path).stdout
+        length = time.monotonic() - begun
+        lines = data.splitlines(keepends=True)
+        for moment in range(moments):
+            state, out = folder / f"{moment}.bin", folder / f"{moment}.out"
+            with out.open("wb") as file:
+                process = start("--state", state, *flags, path, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.DEVNULL)
+                delay = chance.uniform(0.15, 1.05 * length)
+                time.sleep(delay)
+                process.kill()
+                process.wait()
+            try:
+                taken = load(state)[0]["records"] if state.exists() else 0
+                resumed = run("--state", state, *flags, input=b"".join(lines[taken:]))
+                head = b"".join(whole.splitlines(keepends=True)[:taken])
+                assert out.read_bytes().startswith(head), "a saved record was not written"
+                assert whole.startswith(out.read_bytes()), "what was written is not the start of the whole"
+                assert head + resumed.stdout == whole, f"resumed after {taken} records: other bytes"
+                assert resumed.returncode == 0
+                good += 1
+            except Exception as error:
+                wrong.append(f"killed after {delay:.3f} s: {error!r}"[:300])
+    return good, wrong
+
+
+def test_killed_at_random_moments_it_goes_on_from_the_last_checkpoint():
+    """Point 32."""
+    assert killed(6, int(os.environ.get("KILL_SEED", "1"))) == (6, [])
+
+
+def test_a_kill_leaves_the_old_state_or_the_new_one(tmp_path, stream):
+    """Point 32: left-over temporary files are no harm."""
+    state = tmp_path / "m.bin"
+    (tmp_path / ".m.bin.1.tmp").write_bytes(b"half")
+    assert run("--state", state, stream).returncode == 0
+    done = run("state", state, "--json")
+    assert json.loads(done.stdout)["records"] == 3000
+
+
+if __name__ == "__main__":
+    asked = int(sys.argv[1]) if len(sys.argv) > 1 else 50
+    count, problems = killed(asked, 2)
+    print(f"{count} of {asked} kills at random moments resumed to the bytes of an uninterrupted run")
+    print(*problems, sep="\n", end="\n" if problems else "")
+    sys.exit(count != asked)

@@ -58,6 +58,8 @@ class Talk:
             self._line(message, "dim")
 
     def _line(self, message: str, style: str) -> None:
+        if sys.stderr is None:  # closed by the caller
+            return
         text = "clipdetect: " + printable(message)
         codes = {"red": "\x1b[31m", "yellow": "\x1b[33m", "dim": "\x1b[2m"}
         if self._status is not None:

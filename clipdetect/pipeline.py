@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -32,6 +33,7 @@ CLOSED_PIPE, FOUND, FAILED = 141, 10, 1  # exit codes
 def run(config: Config, paths: Sequence[str], sink: Sink | None = None) -> int:
     """Score the files (or stdin) and return the exit code. Raises ConfigError for what is wrong from the start."""
     talk = Talk(config.quiet, config.verbose, config.color, config.progress)
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), 3000))  # nested records, whatever the caller's depth
     gc.freeze()
     gc.disable()  # blocks of records hold no cycles
     try:
@@ -91,6 +93,8 @@ class Pipeline:
             self._warn_unseen()
         except Interrupted as stop:
             code = 128 + stop.number
+            if stop.stuck:  # the reader took only part of a block
+                self._undo()
         except ClosedPipe:
             self._undo()
             code = CLOSED_PIPE

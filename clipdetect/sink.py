@@ -7,6 +7,7 @@ import os
 import select
 
 from clipdetect.errors import OutputError
+from clipdetect.source import writing
 
 
 class ClosedPipe(Exception):
@@ -20,8 +21,15 @@ class Sink:
         self.fd = fd
 
     def write(self, data: bytes) -> None:
-        """Write all of it. Raises ClosedPipe, or OutputError such as on a full disk."""
-        view = memoryview(data)
+        """Write all of it.
+
+        Raises ClosedPipe; OutputError such as on a full disk; Interrupted where a signal came and
+        the reader takes nothing more.
+        """
+        with writing():
+            self._write(memoryview(data))
+
+    def _write(self, view: memoryview) -> None:
         while view:
             try:
                 view = view[os.write(self.fd, view) :]

@@ -24,12 +24,30 @@ GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
-class Interrupted(Exception):
-    """A signal asked for the end; `number` is the signal's."""
+GRACE = 0.5  # seconds that a write may take to finish after a signal
 
-    def __init__(self, number: int) -> None:
+
+class Interrupted(Exception):
+    """A signal asked for the end; `number` is the signal's. `stuck`: in the middle of a write."""
+
+    def __init__(self, number: int, stuck: bool = False) -> None:
         super().__init__(number)
         self.number = number
+        self.stuck = stuck
+
+
+_writing = False
+
+
+@contextlib.contextmanager
+def writing() -> Iterator[None]:
+    """Around a write, which a signal lets finish, but not for ever."""
+    global _writing
+    _writing = True
+    try:
+        yield
+    finally:
+        _writing = False
 
 
 class Signals:
@@ -54,13 +72,15 @@ class Signals:
             os.set_blocking(read, False)
             self._wake = (read, write)
             signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-            for name in (*STOP_SIGNALS, "SIGUSR1"):
+            for name in (*STOP_SIGNALS, "SIGUSR1", "SIGALRM"):
                 number = getattr(signal, name, None)
                 if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
                     self._old[number] = signal.signal(number, self._caught)
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self.number:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
         for number, handler in self._old.items():
             signal.signal(number, handler)
         if self._wake is not None:
@@ -71,10 +91,15 @@ class Signals:
     def _caught(self, number: int, _frame: FrameType | None) -> None:
         if number == getattr(signal, "SIGUSR1", None):
             self.report = True
+        elif number == getattr(signal, "SIGALRM", None):
+            if _writing and self.number:
+                raise Interrupted(self.number, stuck=True)
         elif self.number:
             os._exit(128 + number)
         else:
             self.number = number
+            if _writing:
+                signal.setitimer(signal.ITIMER_REAL, GRACE)
 
     def wait(self, fd: int, timeout: float | None = None) -> bool:
         """Wait until `fd` can be read; False after `timeout` seconds or on SIGUSR1. Raises Interrupted."""

@@ -84,7 +84,9 @@ def _environment(folder: Path) -> dict[str, str]:
     command = folder / "clipdetect"
     command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m clipdetect "$@"\n')
     command.chmod(0o755)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("CLIPDETECT_", "COLUMNS", "PYTHON"))}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("CLIPDETECT_", "COLUMNS", "PYTHON"))
+    }
     path = os.pathsep.join([str(folder), kept.get("PATH", os.defpath)])
     return {**kept, "PATH": path, "PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8", "NO_COLOR": "1"}
 

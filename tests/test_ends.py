@@ -94,7 +94,7 @@ def test_a_signal_in_the_middle_of_a_line_leaves_that_line_for_later(tmp_path):
 
 
 def test_a_signal_in_mid_stream_leaves_a_state_that_goes_on(tmp_path):
-    state, data = tmp_path / "m.bin", records(60_000)
+    state, data = tmp_path / "m.bin", records(30_000)
     path = tmp_path / "long.jsonl"
     path.write_bytes(data)
     whole = run(path).stdout
@@ -108,7 +108,7 @@ def test_a_signal_in_mid_stream_leaves_a_state_that_goes_on(tmp_path):
     got += rest
     taken = load(state)[0]["records"]
     assert got == b"".join(line + b"\n" for line in whole.split(b"\n")[:taken])
-    assert 0 < taken < 60_000
+    assert 0 < taken < 30_000
     more = b"".join(line + b"\n" for line in data.split(b"\n")[taken:-1])
     assert got + run("--state", state, input=more).stdout == whole
 
@@ -116,7 +116,7 @@ def test_a_signal_in_mid_stream_leaves_a_state_that_goes_on(tmp_path):
 def test_a_second_signal_stops_at_once(tmp_path):
     """Point 30; nobody reads the output here, so the first cannot be served."""
     path = tmp_path / "long.jsonl"
-    path.write_bytes(records(60_000))
+    path.write_bytes(records(40_000))
     process = start("--engine", "python", path)
     os.read(process.stdout.fileno(), 100)
     time.sleep(0.5)  # the pipe is full now
@@ -194,7 +194,11 @@ def test_a_full_disk_is_one_line_and_saves_what_was_written(stream, tmp_path):
     state = tmp_path / "m.bin"
     with open("/dev/full", "wb") as full:
         process = subprocess.run(
-            [*COMMAND, str(stream), "--state", str(state)], stdout=full, stderr=subprocess.PIPE, env=ENVIRONMENT, timeout=60
+            [*COMMAND, str(stream), "--state", str(state)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=ENVIRONMENT,
+            timeout=60,
         )
     assert process.returncode == 1
     assert process.stderr == b"clipdetect: stdout: No space left on device\n"
@@ -211,14 +215,14 @@ def test_stdout_closed_from_the_start_is_no_crash(stream):
     assert done.stderr.startswith(b"clipdetect: stdout: ")
 
 
-def test_stderr_closed_or_full_loses_no_record(stream):
-    expected = run(stream, input=b"").stdout
+@pytest.mark.parametrize("end", ["2>&-", "2>/dev/full"])
+def test_stderr_closed_or_full_changes_no_record(stream, end):
+    expected = run(stream).stdout
     stream.write_bytes(b"oops\n" + stream.read_bytes())
-    for end in ("2>&-", "2>/dev/full"):
-        script = f"{sys.executable} -m clipdetect -i jsonl {stream} {end}"
-        done = subprocess.run(["bash", "-c", script], capture_output=True, env=ENVIRONMENT, timeout=60)
-        assert done.stdout == b"oops\n" + expected, end
-        assert done.returncode == 0, end
+    script = f"{sys.executable} -m clipdetect -i jsonl {stream} {end}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, env=ENVIRONMENT, timeout=60)
+    assert done.stdout == b"oops\n" + expected
+    assert done.returncode == 0
 
 
 # -- compressed input -------------------------------------------------------------------------
@@ -246,7 +250,7 @@ def test_gzip_and_zstd_are_read_from_files_and_stdin(stream, tmp_path):
 
 @pytest.mark.parametrize("kind", ["gz", "zst"])
 def test_of_a_truncated_file_the_readable_part_is_scored(tmp_path, stream, kind):
-    data = records(20_000)
+    data = records(9_000)
     if kind == "gz":
         packed = gzip.compress(data)
     else:
@@ -257,7 +261,7 @@ def test_of_a_truncated_file_the_readable_part_is_scored(tmp_path, stream, kind)
     assert done.returncode == 1
     assert f"clipdetect: {path}: cannot decompress: the compressed file is truncated".encode() in done.stderr
     lines = done.stdout.splitlines()
-    assert len(lines) > 3000
+    assert len(lines) > 2000
     whole = run(input=data).stdout.splitlines()
     assert lines[:-1] == whole[: len(lines) - 1]  # the last line may be half a record
     both = quiet(run(path, stream))
@@ -310,7 +314,13 @@ def test_a_damaged_state_is_refused_and_left_alone(tmp_path, stream, damage):
     state = tmp_path / "m.bin"
     run("--state", state, stream)
     good = state.read_bytes()
-    bad = {"cut": good[:-9], "flip": good[:99] + b"\xff" + good[100:], "empty": b"", "foreign": b'{"x":1}\n', "folder": None}[damage]
+    bad = {
+        "cut": good[:-9],
+        "flip": good[:99] + b"\xff" + good[100:],
+        "empty": b"",
+        "foreign": b'{"x":1}\n',
+        "folder": None,
+    }[damage]
     if bad is None:
         state.unlink()
         state.mkdir()
@@ -332,19 +342,20 @@ def test_no_folder_for_the_state_is_told_before_the_work(tmp_path, stream):
 
 def test_usage_errors_leave_the_state_alone(tmp_path, stream):
     state, taken = tmp_path / "m.bin", tmp_path / "taken.jsonl"
-    run("--state", state, stream)
-    before = state.read_bytes()
     taken.write_bytes(b'{"x":1,"score":3}\n')
     done = quiet(run("--state", state, taken))
-    assert done.stdout == taken.read_bytes() or done.returncode == 2
-    if done.returncode == 2:
-        assert state.read_bytes() == before
+    assert (done.returncode, done.stdout, state.exists()) == (2, b"", False)
+    assert b"--prefix" in done.stderr
+    run("--state", state, stream)
+    before = state.read_bytes()
+    assert quiet(run("--state", state, "--rate", "5", stream)).returncode == 2
+    assert state.read_bytes() == before
 
 
 # -- SIGKILL ----------------------------------------------------------------------------------
 
 
-def killed(moments: int, seed: int, n: int = 12_000, every: int = 500) -> tuple[int, list[str]]:
+def killed(moments: int, seed: int, n: int = 8_000, every: int = 500) -> tuple[int, list[str]]:
     """Kill a run at random moments, resume each; how many gave the bytes of an uninterrupted run, and what went wrong."""
     chance, good, wrong = random.Random(seed), 0, []
     with tempfile.TemporaryDirectory() as name:
@@ -360,7 +371,9 @@ def killed(moments: int, seed: int, n: int = 12_000, every: int = 500) -> tuple[
         for moment in range(moments):
             state, out = folder / f"{moment}.bin", folder / f"{moment}.out"
             with out.open("wb") as file:
-                process = start("--state", state, *flags, path, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.DEVNULL)
+                process = start(
+                    "--state", state, *flags, path, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.DEVNULL
+                )
                 delay = chance.uniform(0.15, 1.05 * length)
                 time.sleep(delay)
                 process.kill()
@@ -381,7 +394,7 @@ def killed(moments: int, seed: int, n: int = 12_000, every: int = 500) -> tuple[
 
 def test_killed_at_random_moments_it_goes_on_from_the_last_checkpoint():
     """Point 32."""
-    assert killed(6, int(os.environ.get("KILL_SEED", "1"))) == (6, [])
+    assert killed(6, 1) == (6, [])
 
 
 def test_a_kill_leaves_the_old_state_or_the_new_one(tmp_path, stream):

@@ -40,30 +40,37 @@ def middle(ordered, k, j, n):
 
 @kernel
 def slide(x, k, j, n, window, ordered):
-    """Put value number n (from 0) of field j into its window; the sorted copy shifts between two places."""
+    """Put value number n (from 0) of field j into its window, in place of the oldest.
+
+    The sorted copy is remade in one pass without a search: beyond the place of the value that
+    leaves, each place takes what stands next to it, or x where x belongs.
+    """
     size = window.shape[1]
     at = n % size
-    if n < size:
-        place = n
-    else:
-        old = window[k, at, j]
-        low = 0
-        high = size - 1
-        while low < high:
-            half = (low + high) // 2
-            if ordered[k, half, j] < old:
-                low = half + 1
-            else:
-                high = half
-        place = low
-        while place < size - 1 and ordered[k, place + 1, j] < x:
-            ordered[k, place, j] = ordered[k, place + 1, j]
-            place += 1
-    while place > 0 and ordered[k, place - 1, j] > x:
-        ordered[k, place, j] = ordered[k, place - 1, j]
-        place -= 1
-    ordered[k, place, j] = x
+    old = window[k, at, j] if n >= size else math.inf
     window[k, at, j] = x
+    if n < size:  # the free places stand behind all values
+        ordered[k, n, j] = math.inf
+    if x >= old:
+        for i in range(size - 1):
+            v = ordered[k, i, j]
+            after = ordered[k, i + 1, j]
+            own = x if x > v else v
+            own = after if after < own else own
+            ordered[k, i, j] = v if v < old else own
+        if ordered[k, size - 1, j] < x or ordered[k, size - 1, j] == old:
+            ordered[k, size - 1, j] = x
+    else:
+        last = min(n, size - 1)
+        for back in range(last):
+            i = last - back
+            v = ordered[k, i, j]
+            before = ordered[k, i - 1, j]
+            own = v if v < x else x
+            own = before if before > own else own
+            ordered[k, i, j] = v if v > old else own
+        if ordered[k, 0, j] > x or ordered[k, 0, j] == old:
+            ordered[k, 0, j] = x
 
 
 @kernel
@@ -76,17 +83,17 @@ def rescale(size, patience, k, j, scale, run, count):
         scale[k, j] = size
         return
     y = min(size / scale[k, j], 1e9)
-    if y > 2.0:
-        run[k, j] = max(run[k, j], 0) + 1
-    elif y < 0.125:
-        run[k, j] = min(run[k, j], 0) - 1
-    else:
-        run[k, j] = 0
-    rate = max(SCALE_RATE, 1.0 / (count[k, j] + 1.0))
-    beyond = abs(run[k, j]) - patience
+    so_far = run[k, j]
+    so_far = max(so_far, 0) + 1 if y > 2.0 else (min(so_far, 0) - 1 if y < 0.125 else 0)
+    run[k, j] = so_far
+    rate = SCALE_RATE
+    if count[k, j] < 99:
+        rate = 1.0 / (count[k, j] + 1.0)
+    beyond = abs(so_far) - patience
     if beyond > 0:
         rate = min(0.25, rate * (1.0 + beyond / 8.0))
-    scale[k, j] *= math.exp(rate * (min(y, SCALE_CLIP) - 1.0))
+    step = rate * (min(y, SCALE_CLIP) - 1.0)
+    scale[k, j] *= 1.0 + step * (1.0 + 0.5 * step)  # exp, to the order that matters here
 
 
 @kernel
@@ -118,14 +125,26 @@ def agrees(k, e, j, anchor, level, anchor_variance, experts, rates, variances):
 
 
 @kernel
-def climb(k, j, anchor, square, size, experts, rates, variances):
+def climb(k, j, anchor, square, size, settled, experts, rates, variances):
     """The slowest expert that agrees with all before it, or the anchor; the rest are re-based on it.
 
-    square: what one squared standard error is worth, in squared units of the field.
+    square: what one squared standard error is worth, in squared units of the field. settled: whether
+    all experts are at their final rates, so that the table has every variance.
     """
     anchor_variance = ANCHOR_VARIANCE / size
     best = -1
     level = CRITICAL * CRITICAL * square
+    if settled:
+        together = True
+        for e in range(EXPERTS):
+            mine = experts[k, e, j]
+            gap = mine - anchor
+            together = together and gap * gap <= level * (anchor_variance + variances[e, e])
+            for f in range(e):
+                gap = mine - experts[k, f, j]
+                together = together and gap * gap <= level * variances[e, f]
+        if together:
+            return experts[k, EXPERTS - 1, j]
     while best + 1 < EXPERTS and agrees(k, best + 1, j, anchor, level, anchor_variance, experts, rates, variances):
         best += 1
     if best == EXPERTS - 1:
@@ -146,14 +165,22 @@ def climb(k, j, anchor, square, size, experts, rates, variances):
 
 @kernel
 def correlate(error, k, j, count, moments):
-    """Lag-one autocorrelation of the clipped residuals, in [0, 0.95]. moments: (K, 3, d)."""
-    rate = max(MEMORY, 1.0 / count[k, j])
-    moments[k, 0, j] += rate * (error * moments[k, 2, j] - moments[k, 0, j])
-    moments[k, 1, j] += rate * (error * error - moments[k, 1, j])
+    """By how much lag-one autocorrelation rho in [0, 0.95] of the clipped residuals widens the variance of a mean.
+
+    That is (1 + rho) / (1 - rho), without the division that gives rho. moments: (K, 3, d).
+    """
+    rate = MEMORY
+    if count[k, j] < 500:
+        rate = 1.0 / count[k, j]
+    together = moments[k, 0, j] + rate * (error * moments[k, 2, j] - moments[k, 0, j])
+    alone = moments[k, 1, j] + rate * (error * error - moments[k, 1, j])
+    moments[k, 0, j] = together
+    moments[k, 1, j] = alone
     moments[k, 2, j] = error
-    if count[k, j] < CORRELATION_AFTER or not moments[k, 1, j] > 0.0:
-        return 0.0
-    return min(MOST_CORRELATION, max(0.0, moments[k, 0, j] / moments[k, 1, j]))
+    if count[k, j] < CORRELATION_AFTER or not alone > 0.0:
+        return 1.0
+    together = min(MOST_CORRELATION * alone, max(0.0, together))
+    return (alone + together) / (alone - together)
 
 
 @kernel
@@ -200,16 +227,18 @@ def learn_value(
         expected[k, j] = anchor
         return
     limit = CLIP * unit
+    far = REJECT * unit if reject else math.inf
+    settled = True
     for e in range(EXPERTS):
         gap = v - experts[k, e, j]
         rate = rates[k, e, j]
-        if not (reject and abs(gap) > REJECT * unit):
+        if abs(gap) <= far:
             experts[k, e, j] += rate * min(max(gap, -limit), limit)
         if rate > variances[0, EXPERTS + e]:  # a plain mean at first: 1/(n + 2) after 1/(n + 1)
             rates[k, e, j] = max(variances[0, EXPERTS + e], rate / (1.0 + rate))
-    rho = correlate(min(max(residual, -limit), limit), k, j, count, moments)
-    square = unit * unit * (1.0 + rho) / (1.0 - rho)
-    expected[k, j] = climb(k, j, anchor, square, size * 1.0, experts, rates, variances)
+            settled = False
+    square = unit * unit * correlate(min(max(residual, -limit), limit), k, j, count, moments)
+    expected[k, j] = climb(k, j, anchor, square, size * 1.0, settled, experts, rates, variances)
 
 
 @kernel

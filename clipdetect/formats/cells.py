@@ -8,6 +8,8 @@ from itertools import chain
 import numpy as np
 import orjson
 
+from clipdetect.formats.values import LARGEST
+
 NUMERIC = b"0123456789+-.eE "
 
 
@@ -30,7 +32,7 @@ def numeric_columns(lines: list[bytes], delimiter: bytes, places: Sequence[int],
             else:
                 if list(places) != list(range(first, width)):
                     X = X[:, [place - first for place in places]]
-                return np.ascontiguousarray(X) + 0.0 if np.isfinite(X).all() else None
+                return np.ascontiguousarray(X) + 0.0 if _usual(X) else None
     return _cell_by_cell(lines, delimiter, places, n)
 
 
@@ -43,4 +45,8 @@ def _cell_by_cell(lines: list[bytes], delimiter: bytes, places: Sequence[int], n
         X = np.array([list(map(float, column)) for column in cells], np.float64)
     except ValueError:
         return None
-    return np.ascontiguousarray(X.T) + 0.0 if np.isfinite(X).all() else None
+    return np.ascontiguousarray(X.T) + 0.0 if _usual(X) else None
+
+
+def _usual(X: np.ndarray) -> bool:
+    return bool((np.abs(X) < LARGEST).all())

@@ -19,6 +19,8 @@ from clipdetect.records import Annotation, Batch, FormatOptions, Problem
 
 __all__ = ["Csv"]
 
+csv.field_size_limit(2**31 - 1)  # --max-line is the limit
+
 
 class Csv(Lines):
     """CSV with or without a header. The annotation is further cells at the end of each row."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from clipdetect.formats.objects import DEEPEST, Rows, Values, too_deep
 from clipdetect.formats.select import Selection
-from clipdetect.formats.values import ABSENT, joint_key, said, seconds, truth
+from clipdetect.formats.values import ABSENT, LARGEST, joint_key, said, seconds, truth
 from clipdetect.records import Batch, FormatOptions
 
 MISSING: float = struct.unpack("<d", struct.pack("<Q", 0xFFF8000000000000))[0]  # NaN with its sign bit set
@@ -171,12 +171,15 @@ class Fast:
                 if len(odd) > 8 + len(lines) // 8:
                     return None
         rows = Rows(self.options, self.selection)
+        places = np.delete(np.arange(len(lines)), odd) if odd else np.arange(len(lines))
+        batch = self._batch(lines, records, places, first_line, rows.values)
+        if batch is None:
+            return None
         known = len(self.selection.known)
         for place in odd:
             careful(rows, lines[place], place, first_line + place)
         self._learn(odd, len(self.selection.known) > known)
-        places = np.delete(np.arange(len(lines)), odd) if odd else np.arange(len(lines))
-        batch = self._batch(lines, records, places, first_line, rows.values)
+        batch.values = rows.values.list()
         return merged(batch, rows.batch(lines)) if odd else batch
 
     def _learn(self, odd: list[int], news: bool) -> None:
@@ -189,7 +192,7 @@ class Fast:
 
     def _batch(
         self, lines: list[bytes], records: list[Any], places: np.ndarray, first_line: int, values: Values
-    ) -> Batch:
+    ) -> Batch | None:
         selection, options = self.selection, self.options
         n, d = len(records), len(selection.columns)
         if self._nested:
@@ -197,6 +200,8 @@ class Fast:
         else:
             X = np.array(list(map(self._all, records)), np.float64)
         X = X.reshape(n, d)
+        if not np.nanmax(np.abs(X), initial=0.0) < LARGEST:
+            return None
         self._problems(X, places, first_line, values)
         X += 0.0  # -0.0 is 0.0, whichever way it was read
         selection.records += n
@@ -214,7 +219,7 @@ class Fast:
             at += 1
         if options.label:
             label = np.array([truth(self._getters[at](record)) for record in records], np.float64)
-        return Batch(lines, places, X, keys, time, label, values=values.list())
+        return Batch(lines, places, X, keys, time, label)
 
     def _problems(self, X: np.ndarray, places: np.ndarray, first_line: int, values: Values) -> None:
         """Count what is missing or null."""

@@ -31,6 +31,7 @@ class Json(Jsonl):
         super().start(name)
         self._buffer = b""
         self._inside = self._closed = self._lost = False
+        self._scanned = (0, 0)  # of an element not complete yet: depth, and how far it was looked through
         self._written = self._reached = self._dropped = False
 
     def decode(self, data: bytes, final: bool) -> Batch:
@@ -99,11 +100,12 @@ class Json(Jsonl):
         if buffer[at] == ord("]"):
             self._closed = True
             return 1, False
-        depth = 0
-        for token in TOKEN.finditer(buffer, at):
+        depth, start, self._scanned = self._scanned[0], at + self._scanned[1], (0, 0)
+        for token in TOKEN.finditer(buffer, start):
             mark = token.group()
             if mark[:1] == b'"':
                 if token.end() == len(buffer) and (len(mark) == 1 or mark[-1:] != b'"' or _escaped(mark)):
+                    self._scanned = (depth, token.start() - at)
                     return 0, False
             elif mark in (b"{", b"["):
                 depth += 1
@@ -113,6 +115,8 @@ class Json(Jsonl):
                 depth -= 1
                 if depth == 0 and buffer[at] in b"{[":
                     return token.end() - at, True
+            start = token.end()
+        self._scanned = (depth, start - at)
         return 0, False
 
     def _rows(self, pieces: list[bytes], elements: list[int], trouble: str) -> Batch:

@@ -17,6 +17,7 @@ from clipdetect.records import Batch, FormatOptions, Problem, ValueProblem
 
 DEEPEST = 950  # levels of nesting, a little less than Python's own limit, which depends on the moment
 _OPENING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|([\[{])|[\]}]', re.DOTALL)
+_TOKENS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|NaN|-?Infinity')
 BOM = b"\xef\xbb\xbf"
 _PATH = re.compile(r"\.|(\[\d+\])")
 
@@ -71,21 +72,12 @@ def too_deep(text: bytes) -> bool:
 
 
 def dumps(value: Any) -> bytes:
-    """JSON text of any value that was read: integers of any length, lone surrogates; NaN as null."""
+    """JSON text of any value that was read: integers of any length, lone surrogates, deep nesting; NaN as null."""
     try:
         return orjson.dumps(value)
     except TypeError:
-        return orjson.dumps(_printable(value))
-
-
-def _printable(value: Any) -> Any:
-    if type(value) is dict:
-        return {name.encode("utf-8", "replace").decode(): _printable(inner) for name, inner in value.items()}
-    if type(value) is list:
-        return [_printable(inner) for inner in value]
-    if type(value) is int:
-        return orjson.Fragment(str(value)) if abs(value) < 10**300 else None
-    return orjson.Fragment(json.dumps(value)) if type(value) is str else value
+        text = json.dumps(value, separators=(",", ":"))
+        return _TOKENS.sub(lambda token: token[0] if token[0][0] == '"' else "null", text).encode()
 
 
 def look_up(record: Any, path: str) -> Any:

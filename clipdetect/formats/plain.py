@@ -9,7 +9,7 @@ from clipdetect.formats.annotate import texts
 from clipdetect.formats.lines import Lines
 from clipdetect.formats.objects import BOM, Rows, Unreadable
 from clipdetect.formats.select import Selection
-from clipdetect.formats.values import NULL_KEY, cell, said
+from clipdetect.formats.values import LARGEST, NULL_KEY, cell, said
 from clipdetect.records import Annotation, Batch, FormatOptions
 
 __all__ = ["Plain"]
@@ -35,7 +35,7 @@ class Plain(Lines):
                 X = np.array(list(map(float, lines)), np.float64)[:, None] + 0.0
             except ValueError:  # a blank line, two signs
                 X = np.full((1, 1), np.nan)
-            if np.isfinite(X).all():
+            if (np.abs(X) < LARGEST).all():
                 selection.records += len(lines)
                 selection.met.add(FIELD)
                 return Batch(lines, np.arange(len(lines)), X)

@@ -12,6 +12,7 @@ from typing import Any
 NUMBER = re.compile(r"[ \t]*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[ \t]*\Z")
 NOT_FINITE = re.compile(r"[ \t]*[+-]?(?:nan|inf|infinity)[ \t]*\Z", re.IGNORECASE)
 NULL_KEY = "\x00null"
+LARGEST = 1e150  # its square is still a double; larger values count as missing
 LABELS = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0}
 EPOCH_UNITS = ((1e11, 1.0), (1e14, 1e-3), (1e17, 1e-6), (math.inf, 1e-9))  # below, seconds in one unit
 
@@ -27,10 +28,10 @@ def number(value: Any, coerce: bool = False) -> tuple[float, str]:
     """The value as a finite double and "", or NaN and the kind of what it is instead."""
     kind = type(value)
     if kind is float:
-        return (value, "") if math.isfinite(value) else (math.nan, "not finite")  # NaN, Infinity, 1e999
+        return _finite(value)
     if kind is int:
         try:
-            return float(value), ""
+            return _finite(float(value))
         except OverflowError:
             return math.nan, "not finite"
     if kind is str:
@@ -45,11 +46,16 @@ def number(value: Any, coerce: bool = False) -> tuple[float, str]:
 def cell(text: str) -> tuple[float, str]:
     """The same for a CSV cell."""
     if NUMBER.match(text):
-        value = float(text)
-        return (value, "") if math.isfinite(value) else (math.nan, "not finite")
+        return _finite(float(text))
     if not text.strip(" \t"):
         return math.nan, "null"
     return math.nan, "not finite" if NOT_FINITE.match(text) else "text"
+
+
+def _finite(value: float) -> tuple[float, str]:
+    if abs(value) < LARGEST:
+        return value, ""
+    return math.nan, "too large" if math.isfinite(value) else "not finite"  # NaN, Infinity, 1e999
 
 
 def said(kind: str, value: Any) -> str:
@@ -58,6 +64,8 @@ def said(kind: str, value: Any) -> str:
         return "the field is missing"
     if kind == "null":
         return "no value"
+    if kind == "too large":
+        return f"{value} is 1e150 or more"
     if kind == "not finite":
         return "not a finite number" if not isinstance(value, str) else f'not a finite number: "{_short(value)}"'
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

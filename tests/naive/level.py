@@ -93,7 +93,8 @@ class Field:
         beyond = abs(self.run) - self.size
         if beyond > 0:
             rate = min(0.25, rate * (1 + beyond / 8))
-        self.scale *= math.exp(rate * (min(y, 2) - 1))
+        step = rate * (min(y, 2) - 1)
+        self.scale *= 1 + step + step**2 / 2
 
     def follow_correlation(self, error: float) -> float:
         rate = max(0.002, 1 / self.seen)

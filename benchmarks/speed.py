@@ -35,7 +35,7 @@ def formats(few: int, many: int) -> None:
             lines.append([f"JSON Lines, {d}", "jq -c .", f"{each:.2f}", f"{null / each:.2f}", "", f"{memory:.0f}"])
         own = {}
         for name, flags in (("zscore", ["-e", "zscore"]), ("default", [])):
-            own[name], start, memory = slope([*COMMAND, *flags], lambda n, d=d: csv(n, d), few, many)
+            own[name], start, memory = slope([*COMMAND, "--from", "csv", *flags], lambda n, d=d: csv(n, d), few, many)
             lines.append([f"CSV, {d}", f"clipdetect {name}", f"{own[name]:.2f}", "", f"{start:.2f}", f"{memory:.0f}"])
         if installed("mlr"):
             each, _, memory = slope(["mlr", "--icsv", "--ocsv", "cat"], lambda n, d=d: csv(n, d), few, many)

@@ -4,8 +4,9 @@
     python docs/build.py --check   compare only; exit code 1 and a diff where a page is stale
 
 A page has two kinds of marks. After `<!-- run: COMMAND -->` stands a fenced block with the command
-and what it prints to stdout (2>&1 adds stderr). Between `<!-- each: KIND -->` and `<!-- end -->`
-stands a section for every command, or for every component of a kind, so that a new one needs no edit here.
+and what it prints to stdout (2>&1 adds stderr); `run 2:` expects exit code 2. Between
+`<!-- each: KIND -->` and `<!-- end -->` stands a section for every command, or for every component
+of a kind, so that a new one needs no edit here.
 
 Commands run in a folder that has `sample_data` and `docs` as the root has them, one folder a page
 and in the page's order: what one writes the next can read, and nothing is left in the tree.
@@ -30,7 +31,7 @@ from clipdetect import registry  # noqa: E402  (after the path to it)
 from clipdetect.cli import COMMANDS  # noqa: E402
 
 LINKED = ("sample_data", "docs")
-RUN = re.compile(r"^<!-- run: (.+?) -->\n(?:```console\n.*?^```\n)?", re.MULTILINE | re.DOTALL)
+RUN = re.compile(r"^<!-- run(?: (\d+))?: (.+?) -->\n(?:```console\n.*?^```\n)?", re.MULTILINE | re.DOTALL)
 EACH = re.compile(r"^<!-- each: (\w+) -->\n.*?^<!-- end -->\n", re.MULTILINE | re.DOTALL)
 SUBCOMMANDS = ("config check",)
 
@@ -50,15 +51,18 @@ def built(page: Path) -> str:
         for name in LINKED:
             (work / name).symlink_to(ROOT / name)
 
-        def block(command: str) -> str:
-            return f"```console\n$ {command}\n{output(command, work, environment)}```\n"
+        def block(command: str, code: int = 0) -> str:
+            return f"```console\n$ {command}\n{output(command, code, work, environment)}```\n"
+
+        def run(match: re.Match[str]) -> str:
+            return match[0].partition("\n")[0] + "\n" + block(match[2], int(match[1] or 0))
 
         def section(match: re.Match[str]) -> str:
             parts = [f"### {title}\n\n{block(command)}\n" for title, command in sections(match[1])]
             return f"<!-- each: {match[1]} -->\n\n{''.join(parts)}<!-- end -->\n"
 
         text = EACH.sub(section, text)
-        return RUN.sub(lambda match: f"<!-- run: {match[1]} -->\n{block(match[1])}", text)
+        return RUN.sub(run, text)
 
 
 def sections(kind: str) -> list[tuple[str, str]]:
@@ -70,10 +74,10 @@ def sections(kind: str) -> list[tuple[str, str]]:
     return [(f"`{name}`", f"clipdetect list {name}") for name in registry.names(kind)]
 
 
-def output(command: str, folder: Path, environment: dict[str, str]) -> str:
-    """What a shell command prints, ending with a newline."""
+def output(command: str, code: int, folder: Path, environment: dict[str, str]) -> str:
+    """What a shell command prints, ending with a newline. Raises RuntimeError for another exit code than `code`."""
     done = subprocess.run(["sh", "-c", command], cwd=folder, env=environment, capture_output=True, check=False)
-    if done.returncode not in (0, 10):  # 10: something was flagged, as asked for
+    if done.returncode != code:
         raise RuntimeError(f"{command}: exit code {done.returncode}: {done.stderr.decode(errors='replace')}")
     lines = [line.rstrip() for line in done.stdout.decode().splitlines()]
     return "".join(line + "\n" for line in lines)

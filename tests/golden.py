@@ -34,11 +34,12 @@ def given(name: str) -> dict[str, bytes]:
         command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m clipdetect "$@"\n')
         command.chmod(0o755)
         kept = {key: value for key, value in os.environ.items() if not key.startswith("CLIPDETECT_")}
+        path = f"{bin}{os.pathsep}{os.environ['PATH']}"
         python_path = os.pathsep.join([str(CASES.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
         done = subprocess.run(
             ["sh", "./cmd"],
             cwd=folder,
-            env={**kept, "PATH": f"{bin}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": python_path, "LC_ALL": "C.UTF-8"},
+            env={**kept, "PATH": path, "PYTHONPATH": python_path, "LC_ALL": "C.UTF-8"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=60,

@@ -303,8 +303,9 @@ def test_a_state_of_another_configuration_is_refused(tmp_path, stream, flags):
 def test_what_is_not_in_the_fingerprint_may_change(tmp_path, stream):
     state = tmp_path / "m.bin"
     run("--state", state, stream)
-    flags = "--rate .01 --warmup 50 -a --bands --prefix c_ --engine numba --max-keys 7 --max-line 1M --direction up -q".split()
-    done = run("--state", state, *flags, "--on-error", "skip", "--checkpoint-every", "100", stream)
+    model = ["--rate", ".01", "--warmup", "50", "--engine", "numba", "--max-keys", "7", "--direction", "up"]
+    output = ["-a", "--bands", "--prefix", "c_", "-q", "--max-line", "1M", "--on-error", "skip"]
+    done = run("--state", state, *model, *output, "--checkpoint-every", "100", stream)
     assert (done.returncode, done.stderr) == (0, b"")
     assert load(state)[0]["records"] == 6000
 
@@ -356,7 +357,7 @@ def test_usage_errors_leave_the_state_alone(tmp_path, stream):
 
 
 def killed(moments: int, seed: int, n: int = 8_000, every: int = 500) -> tuple[int, list[str]]:
-    """Kill a run at random moments, resume each; how many gave the bytes of an uninterrupted run, and what went wrong."""
+    """Kill a run at random moments and resume: how often to the bytes of an uninterrupted run, and what went wrong."""
     chance, good, wrong = random.Random(seed), 0, []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

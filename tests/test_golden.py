@@ -10,7 +10,9 @@ import pytest
 def test_the_command_gives_what_it_gave(name):
     actual, expected = golden.given(name), golden.kept(name)
     for answer in ("err", "code", "out"):
-        assert actual[answer].decode("utf-8", "surrogateescape") == expected[answer].decode("utf-8", "surrogateescape"), answer
+        assert actual[answer].decode("utf-8", "surrogateescape") == expected[answer].decode(
+            "utf-8", "surrogateescape"
+        ), answer
 
 
 def test_there_are_cases():

@@ -1,4 +1,4 @@
-"""Bad input: never a traceback, never a lost or reordered record, never invalid JSON of our making; all of it counted and named."""
+"""Bad input: no traceback, no lost or reordered record, no invalid JSON of our making; all of it counted and named."""
 
 from __future__ import annotations
 
@@ -266,7 +266,9 @@ def test_a_line_beyond_the_limit_is_a_bad_record(kind, sizes):
 def test_a_long_cell_is_no_trouble():
     out, said, _ = feed(around("csv", b"1,2," + b"a" * 200_000, b'1,2,"' + b"b\n" * 100_000 + b'"'), input_format="csv")
     assert said == []
-    assert re.search(rb"a{200000},[0-9]", out)
+    _, found, rest = out.partition(b"," + b"a" * 200_000 + b",")
+    assert found
+    assert float(rest.partition(b",")[0]) > 0.0
 
 
 @pytest.mark.parametrize("kind", ["auto", "jsonl", "json", "csv", "tsv", "plain", "text"])

@@ -16,7 +16,7 @@ from clipdetect.jit import kernel
 RATE = 0.002  # of the location and spread: some 500 records
 CLIP = 2.5  # spreads; a larger one teaches no more than this
 LEAST_SPREAD = 1e-6  # of a mean of logs, which has no unit: below it is rounding
-OPINIONS = 8  # records before a key with several columns has a raw score
+CAUTIOUS = 8  # records in which location and spread are too rough for more than a spread
 HANDICAP = 2.0  # spreads that the largest field alone must be stranger than the mean of the largest
 STRETCH, STRETCH_FROM = 0.5, 2.0  # .25 leaves 5% of gross records in one of 8 fields unseen, 1 floods heavy tails
 NEVER_MOVED = 100.0  # |z| of the first change of a field that was constant
@@ -24,13 +24,13 @@ NEVER_MOVED = 100.0  # |z| of the first change of a field that was constant
 
 @kernel
 def centred(value, k, c, floor, location, spread, judged):
-    """`value` in spreads (at least `floor`) above location c of key k; NaN in the first records.
+    """`value` in spreads (at least `floor`) above location c of key k; within one in the first records.
 
     location, spread: (K, ...); judged: (K,) int64.
     """
-    if judged[k] < OPINIONS:
-        return math.nan
     d = value - location[k, c]
+    if judged[k] < CAUTIOUS:
+        return min(max(d / max(spread[k, c], floor), -1.0), 1.0) if judged[k] > 0 and spread[k, c] > 0.0 else 0.0
     if spread[k, c] > 0.0:
         return d / max(spread[k, c], floor)
     return NEVER_MOVED if d > 0.0 else (-NEVER_MOVED if d < 0.0 else 0.0)
@@ -113,6 +113,8 @@ def combine(z, i, columns, learn, k, location, spread, judged, top):
     value = strangeness(z, i, columns, top)
     if math.isnan(value):
         return math.nan
+    if value == 0.0:  # all exactly as expected, which says nothing about the size of the rest
+        return 0.0
     largest = math.log1p(top[0])
     u = centred(value, k, 0, LEAST_SPREAD, location, spread, judged)
     u = max(u, centred(largest, k, 1, LEAST_SPREAD, location, spread, judged) - HANDICAP)
@@ -120,4 +122,4 @@ def combine(z, i, columns, learn, k, location, spread, judged, top):
         recentre(value, k, 0, location, spread, judged)
         recentre(largest, k, 1, location, spread, judged)
         judged[k] += 1
-    return stretched(u) if not math.isnan(u) else math.nan
+    return stretched(u)

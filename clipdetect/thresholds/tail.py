@@ -157,15 +157,12 @@ def step(
             continue
         if not signed:
             value = min(max(e, -1e300), 1e300)
-            u = centred(value, k, 0, 0.0, location, spread, judged)
-            e = positive(u) if not math.isnan(u) else math.nan
+            e = positive(centred(value, k, 0, 0.0, location, spread, judged))
             if learn[i]:
                 if value != last[k] or judged[k] == 0:  # a repeated value says nothing of the spread
                     recentre(value, k, 0, location, spread, judged)
                 last[k] = value
                 judged[k] += 1
-        if math.isnan(e):
-            continue
         e = min(max(e, -1e300), 1e300)
         if seen[k] < start:
             if learn[i]:

@@ -13,6 +13,8 @@ class Unit:
 
     def deviation(self, value: float) -> float:
         d = value - self.location
+        if self.seen < 8:
+            return max(-1.0, min(1.0, d / max(self.spread, 1e-6))) if self.seen > 0 and self.spread > 0 else 0.0
         if self.spread > 0:
             return d / max(self.spread, 1e-6)
         return math.copysign(100.0, d) if d != 0 else 0.0
@@ -45,17 +47,17 @@ class Record:
             return math.nan
         if columns <= 1:
             return next(value for value in z if not math.isnan(value))
+        if present[0] == 0:
+            return 0.0
         logs = [math.log1p(size) for size in present[: math.ceil(1.5 * math.sqrt(columns))]]
         mean = sum(logs) / len(logs)
-        raw = math.nan
-        if self.mean.seen >= 8:
-            u = max(self.mean.deviation(mean), self.largest.deviation(logs[0]) - 2)
-            if u <= -1:
-                raw = -1 / u
-            elif u <= 2:
-                raw = u + 2
-            else:
-                raw = 4 * math.exp(min((u - 2) / 2, 600))
+        u = max(self.mean.deviation(mean), self.largest.deviation(logs[0]) - 2)
+        if u <= -1:
+            raw = -1 / u
+        elif u <= 2:
+            raw = u + 2
+        else:
+            raw = 4 * math.exp(min((u - 2) / 2, 600))
         self.mean.learn(mean)
         self.largest.learn(logs[0])
         return raw

@@ -170,11 +170,12 @@ class NaiveUnit:
     def __init__(self) -> None:
         self.n, self.location, self.spread = 0, 0.0, 0.0
 
-    def step(self, value: float) -> float | None:
-        """Centred and made positive, None in the first 8; then learns."""
+    def step(self, value: float) -> float:
+        """Centred and made positive; then learns."""
         d = value - self.location
-        ready = self.n >= 8
         u = d / self.spread if self.spread else float(np.sign(d)) * 100
+        if self.n < 8:  # too early for more than one spread
+            u = max(-1.0, min(1.0, u)) if self.n > 0 and self.spread else 0.0
         rate = max(0.002, 1 / (self.n + 1))
         if self.n == 0:
             self.location = value
@@ -185,6 +186,4 @@ class NaiveUnit:
         elif d:
             self.spread, self.location = abs(d), self.location + d / 2
         self.n += 1
-        if not ready:
-            return None
         return u + 2 if u > -1 else -1 / u

@@ -1,0 +1,126 @@
+"""The pages say what the command does, all of it, and what they show is what it prints."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clipdetect import Detector, registry
+from clipdetect.cli import COMMANDS
+from clipdetect.testing import check_component
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMPONENTS = [(kind, name) for kind in registry.FOLDERS for name in registry.names(kind)]
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of docs/plugins.md in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text("docs/plugins.md"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def plugin(tmp_path, monkeypatch):
+    """The example of docs/plugins.md as if installed: its module, and the entry points of its pyproject.toml."""
+    (tmp_path / "seasonal_naive.py").write_text(blocks("python")[0])
+    project = tomllib.loads(blocks("toml")[0])["project"]
+    info = tmp_path / "clipdetect_seasonal-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+    (info / "entry_points.txt").write_text(
+        "".join(
+            f"[{group}]\n" + "".join(f"{name} = {target}\n" for name, target in points.items())
+            for group, points in project["entry-points"].items()
+        )
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module("seasonal_naive")
+    sys.modules.pop("seasonal_naive", None)
+
+
+def test_what_the_pages_show_is_what_the_commands_print():
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "docs" / "build.py"), "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"stale pages; run make docs\n{done.stdout}{done.stderr}"
+
+
+def test_readme_is_short():
+    assert len(text("README.md").splitlines()) < 120
+
+
+@pytest.mark.parametrize(("kind", "name"), COMPONENTS)
+def test_every_component_is_in_the_page_of_components(kind, name):
+    assert f"\n### `{name}`\n" in text("docs/estimators.md")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_flag_is_in_the_page_of_the_command_line(command):
+    module = importlib.import_module(f"clipdetect.cli.{command}")
+    page = text("docs/cli.md")
+    flags = [flag for each in module.command.params if not getattr(each, "hidden", True) for flag in each.opts]
+    assert [flag for flag in flags if not re.search(rf"(?<![\w-]){flag}(?![\w-])", page)] == []
+
+
+def test_the_parameters_that_people_ask_for_have_advice():
+    page = text("docs/parameters.md")
+    asked = ["patience", "rate", "warmup", "direction", "min-change", "max-keys", "checkpoint-every", "on-error"]
+    assert [name for name in asked if not re.search(rf"^## .*`--{name}`", page, re.MULTILINE)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_example_configuration_is_accepted():
+    from clipdetect.config import load
+
+    assert load(path=str(ROOT / "docs" / "examples" / "pipeline.yaml"), environ={}).config.rate == 0.0005
+
+
+def test_the_plugin_example_keeps_the_laws(plugin):
+    check_component(plugin.SeasonalNaive, compiled=False)
+    scope: dict = {}
+    exec(blocks("python")[1], scope)
+    [own_test] = [value for name, value in scope.items() if name.startswith("test_")]
+    own_test()
+
+
+def test_the_plugin_example_is_found_by_its_entry_point(plugin):
+    assert "seasonal_naive" in registry.names("estimator")
+    assert registry.get("estimator", "seasonal_naive") is plugin.SeasonalNaive
+    assert registry.describe(plugin.SeasonalNaive).parameters[0].doc.startswith("length of the rhythm")
+
+
+def test_the_plugin_example_flags_what_breaks_a_short_rhythm(plugin):
+    n = np.arange(2000)
+    X = 10.0 * np.sin(2 * np.pi * n / 12) + np.random.default_rng(0).normal(size=len(n))
+    X[1500] += 15.0  # within the range of the rhythm, but not at its place
+    by_period = Detector("seasonal_naive:period=12").step(X)
+    by_level = Detector("level").step(X)
+    assert by_period.flag[1500] == 1
+    assert by_level.score[1500] < by_period.score[1500]
+
+
+def test_the_plugin_example_can_be_restored(plugin):
+    X = np.random.default_rng(1).normal(size=(200, 2))
+    whole, first, second = (Detector(plugin.SeasonalNaive(period=7)) for _ in range(3))
+    expected = whole.step(X)
+    first.step(X[:100])
+    head, keys, arrays = first.dump()
+    second.load(json.loads(json.dumps(head)), keys, arrays)
+    assert second.step(X[100:]).score.tobytes() == expected.score[100:].tobytes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -372,3 +373,39 @@ def test_the_command_survives_all_of_it(tmp_path, flags):
     assert all(line.startswith("clipdetect: ") for line in said.splitlines())
     assert f"{path}:{BEFORE + 1}: invalid JSON: " in said
     assert " records invalid JSON, the first at " in said
+
+
+ODD_USES = [
+    (["-o", "plain"], b'{"x":1}\n'),
+    (["-o", "text"], b'{"x":1}\n'),
+    (["-o", "json"], b"1\n2\n"),
+    (["-o", "tsv"], b'{"x":1,"s":"a\\tb"}\n'),
+    (["-i", "csv"], b'{"x":1}\n'),
+    (["-i", "json"], b'{"x":1}\n{"x":2}\n'),
+    (["-i", "plain", "-o", "csv"], b'{"x":1}\n'),
+    (["--prefix", "\udcff"], b'{"x":1}\n'),
+    (["--prefix", '"\\'], b'{"x":1}\n'),
+    (["-f", "[", "-f", "\udcff", "-x", "*"], b'{"x":1}\n'),
+    (["--by", "\udcff,x"], b'{"x":1}\n'),
+    (["--label", "x", "--time", "t"], b'{"x":7,"t":"never"}\n{"x":1,"t":1e400}\n{"t":-1e300}\n'),
+    (["--max-fields", "1", "--max-keys", "1", "--by", "k"], b'{"x":1,"y":2,"k":[1,{"a":null}]}\n{"k":1e999}\n'),
+    (["--backfill", os.devnull], b'{"x":1}\n'),
+    (["--state", os.devnull], b'{"x":1}\n'),
+    (["eval"], b'{"score":[1],"anomaly":true,"label":1}\n'),
+    (["eval"], b'{"score":{},"anomaly":7,"label":0}\n{"score":1e999,"label":1}\n'),
+    (["eval"], b'score,anomaly,label\n1,true\n2,true,1,5\n"x'),
+    (["eval"], b"\xff\xfe\0\n"),
+    (["eval"], b""),
+]
+
+
+@pytest.mark.parametrize(
+    ("args", "data"), ODD_USES, ids=lambda each: " ".join(map(ascii, each)) if type(each) is list else ""
+)
+def test_odd_uses_are_no_crash(args, data):
+    done = subprocess.run([sys.executable, "-m", "clipdetect", *args], input=data, capture_output=True, timeout=60)
+    assert b"Traceback" not in done.stderr
+    assert done.returncode in (0, 1, 2)
+    assert all(line.startswith(b"clipdetect: ") for line in done.stderr.splitlines())
+    if done.returncode:
+        assert done.stderr

@@ -140,6 +140,15 @@ def _text(value: Any) -> str:
     return text
 
 
+def _prefix(value: Any) -> str:
+    text = _text(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"must be UTF-8 text, got {value!a}") from None
+    return text
+
+
 def _switch(value: Any) -> bool:
     on: bool = coerce(value, bool)
     return on
@@ -222,7 +231,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "output_format": _format,
     "only_anomalies": _switch,
     "bands": _switch,
-    "prefix": _text,
+    "prefix": _prefix,
     "state": _text,
     "checkpoint_every": _whole(1),
     "quiet": _switch,

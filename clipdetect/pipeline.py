@@ -187,7 +187,9 @@ class Pipeline:
                     "no known format: lines pass through unscored; name one with --from, or pick out numbers"
                 )
         target = self.config.output_format
-        converts = self.writing and target not in ("auto", name)
+        converts = self.writing and target not in ("auto", name) and name != "text"
+        if converts and target in ("plain", "text"):
+            raise ConfigError(f"--to {target}: {name} records cannot be written so; use jsonl, json, csv or tsv")
         options = replace(self.options, objects=converts)
         self.reader = registry.get("format", name)(options, self.selection)
         if converts:

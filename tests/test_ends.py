@@ -117,7 +117,7 @@ def test_a_signal_in_mid_stream_leaves_a_state_that_goes_on(tmp_path):
 def test_a_signal_is_served_though_nobody_reads_the_output(tmp_path, number):
     """Points 30 and 31: `clipdetect F | less`; the block that did not go out whole is not in the state."""
     state, path = tmp_path / "m.bin", tmp_path / "long.jsonl"
-    data = records(20_000)
+    data = records(8_000)
     path.write_bytes(data)
     process = start("--engine", "python", "--state", state, path)
     got = os.read(process.stdout.fileno(), 100)
@@ -177,7 +177,7 @@ def test_sigusr1_prints_the_counters_and_goes_on():
 def test_a_closed_pipe_is_silent_and_saves_the_state(tmp_path):
     """Point 10."""
     state, path = tmp_path / "m.bin", tmp_path / "long.jsonl"
-    data = records(20_000)
+    data = records(8_000)
     path.write_bytes(data)
     process = start("--state", state, "--engine", "python", path)
     got = process.stdout.read(50)
@@ -187,13 +187,13 @@ def test_a_closed_pipe_is_silent_and_saves_the_state(tmp_path):
     process.stderr.close()
     process.stdin.close()
     taken = load(state)[0]["records"]
-    assert taken < 20_000
+    assert taken < 8_000
     whole = run(path).stdout
     assert whole.startswith(got)
     more = b"".join(line + b"\n" for line in data.split(b"\n")[taken:-1])
     tail = run("--state", state, input=more).stdout
     assert whole.endswith(tail)
-    assert tail.count(b"\n") == 20_000 - taken
+    assert tail.count(b"\n") == 8_000 - taken
 
 
 def test_the_shell_sees_141(stream):

@@ -183,6 +183,18 @@ class CountsColumns(Running):
         return raw + rows.X.shape[1], expected, scale
 
 
+class Hoarder(Running):
+    """Keeps every value it has seen."""
+
+    def __init__(self) -> None:
+        self.start = 8
+        self.seen: list[float] = []
+
+    def learn(self, state, k, j, x):
+        super().learn(state, k, j, x)
+        self.seen.append(x)
+
+
 @kernel
 def wrapping(raw, k):
     """Whole numbers have no end in Python, and wrap round in 64 bits."""
@@ -267,6 +279,7 @@ BROKEN = {
     CountsAnyway: "changed the state",
     Dice: "changed the result",
     CountsColumns: "a column never seen changed the score",
+    Hoarder: "grew with the stream",
     Wraps: "the engines differ",
     Absolute: "x -> ",
     Signed: "x -> ",

@@ -77,14 +77,13 @@ def _rows(file: str, score: str, flag: str, label: str) -> Iterator[tuple[float,
             records = iter(csv.DictReader(text, delimiter="," if name == "csv" else "\t"))
         else:
             raise InputError(f"{_name(file)}: neither JSON Lines nor CSV; score it with clipdetect first")
-        from clipdetect.formats.values import ABSENT, cell, truth
+        from clipdetect.formats.values import ABSENT, number, truth
 
         seen = False
         for record in records:
             seen = seen or score in record
             value = record.get(score)
-            number = cell(value)[0] if isinstance(value, str) else math.nan if value is None else float(value)
-            yield number, record.get(flag) in (True, "true"), truth(_at(record, label, ABSENT))
+            yield number(value, coerce=True)[0], record.get(flag) in (True, "true"), truth(_at(record, label, ABSENT))
         if not seen:
             raise InputError(
                 f"{_name(file)}: no record has the field {score!r}; pipe the stream through clipdetect first"

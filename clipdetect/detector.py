@@ -298,6 +298,12 @@ class Detector:
         self._journal = None
         self.keys.undo()
 
+    @property
+    def nbytes(self) -> int:
+        """Size of the state of the live keys. [bytes]"""
+        rows = max(self.capacity, 1)
+        return sum(array.nbytes for array in self.state.values()) // rows * len(self.keys)
+
     def dump(self) -> tuple[dict[str, Any], list[str], dict[str, np.ndarray]]:
         """Everything to save: a JSON-able head, the key texts (least recently used first), the arrays."""
         texts, slots = self.keys.in_order()

@@ -27,6 +27,7 @@ from clipdetect.records import Annotation, Batch, Format, FormatOptions
 from clipdetect.sink import ClosedPipe, Sink
 from clipdetect.source import FULL_READ, Interrupted, Signals, Source
 
+FORK_FROM = 1 << 24  # bytes of state from which a checkpoint is saved by a child process
 CLOSED_PIPE, FOUND, FAILED = 141, 10, 1  # exit codes
 
 
@@ -72,6 +73,7 @@ class Pipeline:
         self.writer: Format | None = None
         self.records = self.flagged = self.saved_at = 0
         self.failed = self.writing = False
+        self._child = 0  # process that saves a checkpoint
         self.selection_then = self.selection.snapshot()  # as it was when the last block was written
         self._before = (self.selection_then, 0, 0)
         self.switch_told = self.eviction_told = self.unseen_told = False
@@ -109,6 +111,7 @@ class Pipeline:
             self.failed = True
         if self.config.state:
             try:
+                self._reap()
                 self._save()
             except StateError as error:
                 self.talk.error(str(error))
@@ -220,7 +223,7 @@ class Pipeline:
             if self.config.state:
                 self.selection_then = self.selection.snapshot()
                 if self.records - self.saved_at >= self.config.checkpoint_every:
-                    self._save()
+                    self._checkpoint()
         if stop is not None:
             raise InputError(f"{source.name}:{stop.line}: {stop.message or stop.kind}")
         self._after_block(source)
@@ -325,6 +328,35 @@ class Pipeline:
         self.selection_then = self.selection.snapshot()
         self.unseen_told = True
         self.talk.detail(f"continuing from {path} after {self.records:,} records")
+        return True
+
+    def _checkpoint(self) -> None:
+        """Save on the way; a large state from a child process, so that the stream does not wait for the disk."""
+        if self.detector.nbytes < FORK_FROM or self.detector.engine.loading or not hasattr(os, "fork"):
+            self._save()
+            return
+        if self._child and not self._reap(os.WNOHANG):
+            return  # the disk is slower than the stream: at the next block, then
+        self.saved_at = self.records
+        self._child = os.fork()
+        if not self._child:
+            code = 1
+            try:
+                self._save()
+                code = 0
+            finally:
+                os._exit(code)
+
+    def _reap(self, options: int = 0) -> bool:
+        """Whether the child that saves is done; says so where it failed."""
+        if self._child:
+            pid, status = os.waitpid(self._child, options)
+            if not pid:
+                return False
+            self._child = 0
+            if status:
+                self.talk.error(f"{self.config.state}: a checkpoint could not be saved")
+                self.failed = True
         return True
 
     def _save(self) -> None:

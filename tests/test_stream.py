@@ -193,6 +193,17 @@ def test_fast_and_careful_reading_agree(monkeypatch):
     assert feed(data, sizes=[3000])[0] == with_fast
 
 
+def test_checkpoints_by_a_child_process_hold_the_same_state(tmp_path, monkeypatch):
+    data = STREAMS["jsonl"]
+    feed(data, sizes=[4000], by=("host",), state=str(tmp_path / "a.bin"), checkpoint_every=200)
+    monkeypatch.setattr("clipdetect.pipeline.FORK_FROM", 0)
+    feed(data, sizes=[4000], by=("host",), state=str(tmp_path / "b.bin"), checkpoint_every=200)
+    assert (tmp_path / "a.bin").read_bytes() == (tmp_path / "b.bin").read_bytes()
+    feed(data, sizes=[4000], by=("host",), state=str(tmp_path / "c.bin"), checkpoint_every=200, limit=30)
+    head, _, _ = load(tmp_path / "c.bin")
+    assert 200 < head["records"] < 1300
+
+
 def test_frozen_models_learn_nothing(tmp_path):
     path, data = tmp_path / "m.bin", STREAMS["plain"]
     feed(data, state=str(path))

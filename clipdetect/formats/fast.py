@@ -10,6 +10,7 @@ import math
 import operator
 import struct
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Annotated, Any
 
 import msgspec
@@ -198,7 +199,11 @@ class Fast:
         if self._nested:
             X = np.array([[get(record) for get in self._getters[:d]] for record in records], np.float64)
         else:
-            X = np.array(list(map(self._all, records)), np.float64)
+            rows = map(self._all, records)
+            try:
+                X = np.fromiter(rows if d == 1 else chain.from_iterable(rows), np.float64, n * d)
+            except TypeError:  # a null among them
+                X = np.array(list(map(self._all, records)), np.float64)
         X = X.reshape(n, d)
         if not np.nanmax(np.abs(X), initial=0.0) < LARGEST:
             return None

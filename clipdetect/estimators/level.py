@@ -309,13 +309,14 @@ class Level(Estimator):
     Parameters
     ----------
     patience : how many records of something new make it the new normal, about twice over; window of
-        the median, >= 5. Bursts up to patience/4 leave no trace. [records]
+        the median, >= 5. Bursts up to patience/4 leave hardly a trace. [records]
     reject : whether values beyond five scales move no average at all. False is pure clipping, with
         three times the error under gross outliers.
 
     Cost
     ----
-    O(patience) shifts and 21 comparisons a field and record.
+    O(patience) moves and 21 comparisons a field and record: compiled .25 us at one field and .2 us
+    for each further one, interpreted 23 us a field.
 
     State
     -----

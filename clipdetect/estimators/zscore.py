@@ -79,7 +79,7 @@ class Zscore(Estimator):
 
     Cost
     ----
-    O(1) a field and record.
+    O(1) a field and record: compiled .08 us at one field and .03 us for each further one, interpreted 4 us.
 
     State
     -----

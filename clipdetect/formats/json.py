@@ -31,11 +31,13 @@ class Json(Jsonl):
         super().start(name)
         self._buffer = b""
         self._inside = self._closed = self._lost = False
+        self._last = b"\n"  # byte of the input
         self._scanned = (0, 0)  # of an element not complete yet: depth, and how far it was looked through
         self._written = self._reached = self._dropped = False
 
     def decode(self, data: bytes, final: bool) -> Batch:
         buffer = self._buffer + data
+        self._last = data[-1:] or self._last
         if self._inside and not final and not any(mark in data for mark in (b",", b"]", b"}")):
             if len(buffer) <= self.options.max_line:  # nothing can have ended here
                 self._buffer = buffer
@@ -75,7 +77,9 @@ class Json(Jsonl):
             self._buffer = b""
         if final and self._inside and not self._closed and (not self.options.pass_bad or self.options.only_anomalies):
             pieces.append(b"]\n")  # what is left out must not leave the array open
-            self._closed = True
+            self._closed, self._last = True, b"\n"
+        if final and self._last != b"\n":
+            pieces.append(b"\n")
         batch = self._rows(pieces, elements, trouble)
         batch.continued = self._lost and not trouble and bool(pieces)
         batch.unended = self._lost and not final

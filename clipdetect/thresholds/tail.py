@@ -221,11 +221,11 @@ class Tail(Threshold):
 
     Cost
     ----
-    Two logarithms a record, and a fit of 48 bins once in 128 records.
+    Two logarithms a record, and a fit of 48 bins once in 128 records: compiled .1 us, interpreted 6 us.
 
     State
     -----
-    112 numbers a key.
+    113 numbers a key: 0.9 KB.
 
     Notes
     -----

@@ -94,7 +94,7 @@ def test_a_signal_in_the_middle_of_a_line_leaves_that_line_for_later(tmp_path):
 
 
 def test_a_signal_in_mid_stream_leaves_a_state_that_goes_on(tmp_path):
-    state, data = tmp_path / "m.bin", records(30_000)
+    state, data = tmp_path / "m.bin", records(12_000)
     path = tmp_path / "long.jsonl"
     path.write_bytes(data)
     whole = run(path).stdout
@@ -108,7 +108,7 @@ def test_a_signal_in_mid_stream_leaves_a_state_that_goes_on(tmp_path):
     got += rest
     taken = load(state)[0]["records"]
     assert got == b"".join(line + b"\n" for line in whole.split(b"\n")[:taken])
-    assert 0 < taken < 30_000
+    assert 0 < taken < 12_000
     more = b"".join(line + b"\n" for line in data.split(b"\n")[taken:-1])
     assert got + run("--state", state, input=more).stdout == whole
 
@@ -374,7 +374,7 @@ def test_usage_errors_leave_the_state_alone(tmp_path, stream):
 # -- SIGKILL ----------------------------------------------------------------------------------
 
 
-def killed(moments: int, seed: int, n: int = 6_000, every: int = 500) -> tuple[int, list[str]]:
+def killed(moments: int, seed: int, n: int = 4_000, every: int = 500) -> tuple[int, list[str]]:
     """Kill a run at random moments and resume: how often to the bytes of an uninterrupted run, and what went wrong."""
     chance, good, wrong = random.Random(seed), 0, []
     with tempfile.TemporaryDirectory() as name:

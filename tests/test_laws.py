@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -296,6 +298,8 @@ def test_a_component_that_keeps_the_laws_passes():
 
 @pytest.mark.parametrize("component", BROKEN, ids=lambda each: each.__name__)
 def test_a_component_that_breaks_a_law_is_caught(component):
+    if component is Wraps and os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        pytest.skip("without the compiler there is one engine, which cannot differ from itself")
     with pytest.raises(AssertionError, match=BROKEN[component]):
         testing.check_component(component)
 

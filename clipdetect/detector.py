@@ -112,6 +112,7 @@ class Detector:
         self.state: State = {}
         self.shared: State = {}
         self.capacity = 0
+        self.paces_engine = True  # whether it starts the compiler itself, when that pays
         self._journal: list[tuple[Any, ...]] | None = None
         self._fields_given = fields is not None
         if fields is not None:
@@ -206,6 +207,8 @@ class Detector:
                 end = min(at + BLOCK, stop)
                 part = rows.part(at, end, len(self.base))
                 parts.append(self._block(part, None if keys is None else keys[at:end]))
+                if self.paces_engine:
+                    self.engine.between_blocks(waiting=True, saturated=end < n)
             start = stop
             if columns > len(self.base):
                 self.open_columns(names[:columns])

@@ -53,6 +53,7 @@ class Pipeline:
     def __init__(self, config: Config, signals: Signals, talk: Talk, sink: Sink) -> None:
         self.config, self.signals, self.talk, self.sink = config, signals, talk, sink
         self.detector = config.detector()
+        self.detector.paces_engine = False  # that depends on what the input does
         self.selection = Selection(
             config.field, config.exclude, config.max_fields, (*config.by, config.time, config.label)
         )

@@ -112,6 +112,8 @@ class Detector:
         self.state: State = {}
         self.shared: State = {}
         self.capacity = 0
+        self._viewed: State | None = None
+        self._views: dict[str, State] = {}
         self.paces_engine = True  # whether it starts the compiler itself, when that pays
         self._journal: list[tuple[Any, ...]] | None = None
         self._fields_given = fields is not None
@@ -161,7 +163,12 @@ class Detector:
         self.capacity = capacity
 
     def _view(self, prefix: str) -> State:
-        return {**child_state(self.state, prefix), **child_state(self.shared, prefix)}
+        """A stage's arrays under its own names; remembered until the arrays are made anew."""
+        if self._viewed is not self.state:
+            self._viewed, self._views = self.state, {}
+        if prefix not in self._views:
+            self._views[prefix] = {**child_state(self.state, prefix), **child_state(self.shared, prefix)}
+        return self._views[prefix]
 
     # -- scoring ------------------------------------------------------------------------------
 
@@ -371,7 +378,7 @@ def _joined(parts: list[Scored], d: int) -> Scored:
         arrays = [getattr(part, name) for part in parts]
         if not arrays or any(array is None for array in arrays):
             return None
-        if arrays[0].ndim == 2:
+        if arrays[0].ndim == 2 and any(a.shape[1] < d for a in arrays):
             arrays = [np.pad(a, ((0, 0), (0, d - a.shape[1])), constant_values=np.nan) for a in arrays]
         return np.concatenate(arrays)
 

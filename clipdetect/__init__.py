@@ -18,10 +18,11 @@ __version__ = "0.1.0"
 __all__ = ["ClipdetectError", "Detector", "Scored", "__version__"]
 
 if TYPE_CHECKING:
-    from clipdetect.detector import Detector, Scored
+    from clipdetect.detector import Detector
     from clipdetect.errors import ClipdetectError
+    from clipdetect.scored import Scored
 
-_HOMES = {"Detector": "detector", "Scored": "detector", "ClipdetectError": "errors"}
+_HOMES = {"Detector": "detector", "Scored": "scored", "ClipdetectError": "errors"}
 
 
 def __getattr__(name: str) -> Any:

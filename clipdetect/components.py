@@ -9,9 +9,9 @@ one file: a class here subclassed, its kernel beside it, its docstring its docum
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
@@ -48,6 +48,13 @@ class Rows:
             self.learn[start:stop],
             self.restart[start:stop],
         )
+
+    def of(self, index: np.ndarray | None) -> Rows:
+        """The rows at `index` (None: all), without X, for features."""
+        X = np.empty((len(self.time) if index is None else len(index), 0))
+        if index is None:
+            return Rows(X, self.time, self.label, self.learn, self.restart)
+        return Rows(X, self.time[index], self.label[index], self.learn[index], self.restart[index])
 
 
 @dataclass(slots=True)
@@ -125,17 +132,55 @@ def child_state(state: State, name: str) -> State:
     return {key[len(prefix) :]: array for key, array in state.items() if key.startswith(prefix)}
 
 
+class Input(NamedTuple):
+    """What a feature takes from a record.
+
+    kind : `number` (float64, NaN missing) or `category` (int64 of `hashing.category`, -1 missing).
+        The category `shape(NAME)` is that of the text NAME without its variable parts.
+    """
+
+    field: str
+    kind: Literal["number", "category"]
+
+
 class Feature(Component):
-    """Makes columns from records, with state per key."""
+    """Makes columns from records, with state per key, or per value of a field within a key.
+
+    per : a field; the state is kept per value of it (`per=client`) instead of per key, and records
+        without it get NaN.
+    timed : whether it needs `rows.time`; `--time`, or a format with a time of its own.
+    replaces : whether a field it takes is no longer watched itself.
+    alarms : whether a finite value is a flag by itself; its columns do not go to the estimator.
+    """
 
     kind = "feature"
+    scale_free: ClassVar[bool] = False  # mostly: a count, a logarithm or an hour has its own unit
+    timed: ClassVar[bool] = False
+    alarms: ClassVar[bool] = False
+    per: str = ""
+    replaces: bool = False
 
-    def step(self, state: State, slots: np.ndarray, columns: Sequence[np.ndarray], rows: Rows) -> np.ndarray:
-        """(n, m) float64 from float64 fields or int64 hashes of categories (-1 missing)."""
+    def inputs(self) -> list[Input]:
+        """What `step` is handed, in this order; known once it is bound, and only ever added to."""
         raise NotImplementedError
 
-    def names(self, columns: Sequence[str]) -> list[str]:
-        """Names of the m columns it makes."""
+    def names(self) -> list[str]:
+        """Names of the m columns it makes; known once it is bound, and only ever added to."""
+        raise NotImplementedError
+
+    def step(self, state: State, slots: np.ndarray, columns: Sequence[np.ndarray], rows: Rows) -> np.ndarray:
+        """(n, m) float64, NaN where it has nothing to say.
+
+        columns : one (n,) array per input. rows : X is empty here; time, learn and label are as ever.
+        A row is judged by what came before it, and by itself: a rate counts the row, a rarity does not.
+        """
+        raise NotImplementedError
+
+    def say(self, column: int, value: float, expected: float, texts: Mapping[str, str]) -> str:
+        """One column's value in words: `14 failed logins a minute from 10.0.0.9, usually 0.2`.
+
+        expected : NaN where there is none. texts : by input field, and `per`, what the record says.
+        """
         raise NotImplementedError
 
 

@@ -7,8 +7,7 @@ its slot, grows the arrays when keys or columns come, and calls each component o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -27,37 +26,15 @@ from clipdetect.components import (
     child_state,
     full_spec,
 )
+from clipdetect.derive import Derivation, Inputs, Place
 from clipdetect.jit import Engine, EngineName
 from clipdetect.keys import KeyTable
 from clipdetect.numerics.gates import carry, gate
+from clipdetect.scored import Scored, joined
 
 BLOCK = 8192  # rows a kernel call handles at most; bounds the slots that wait to be given out again
 
 C = TypeVar("C", bound=Component)
-
-
-@dataclass(slots=True)
-class Scored:
-    """What n rows got. All arrays are (n,) or (n, d), d the number of columns.
-
-    score : -log10 of the calibrated probability, rounded to 6 significant digits; NaN = none.
-    flag : int8, 0 clear, 1 flagged, 2 abstained.
-    raw : the estimator's raw score, NaN = no opinion.
-    X, expected, scale : (n, d) values with derived columns, expectation and scale before learning; NaN = none.
-    low, high : (n, d) band edges per column, or None unless asked for.
-    changed, since : change points, or None without a detector of them.
-    """
-
-    score: np.ndarray
-    flag: np.ndarray
-    raw: np.ndarray
-    X: np.ndarray
-    expected: np.ndarray
-    scale: np.ndarray
-    low: np.ndarray | None = None
-    high: np.ndarray | None = None
-    changed: np.ndarray | None = None
-    since: np.ndarray | None = None
 
 
 class Detector:
@@ -103,15 +80,15 @@ class Detector:
         self.estimator = _component("estimator", estimator, Estimator)
         self.threshold = _component("threshold", threshold, Threshold)
         self.changepoint = None if changepoint is None else _component("changepoint", changepoint, ChangePointDetector)
-        self.features = [_component("feature", each, Feature) for each in features]
+        self.features = Derivation([_component("feature", each, Feature) for each in features], max_keys)
         self.params = Params(self.engine, float(rate), int(warmup), self.estimator.raw_kind)
         self.rebase, self.bands, self.seed = rebase, bands, seed
         self.keys = KeyTable(max_keys)
         self.base: list[str] = []  # columns that the caller hands in
-        self.columns: list[str] = []  # those and the derived ones, in order of appearance
+        self.columns: list[str] = []  # those watched and the derived ones, in order of appearance
         self.state: State = {}
         self.shared: State = {}
-        self.capacity = 0
+        self.capacity: dict[str, int] = {}  # rows of the arrays, by table: "" is the model's
         self._viewed: State | None = None
         self._views: dict[str, State] = {}
         self.paces_engine = True  # whether it starts the compiler itself, when that pays
@@ -122,10 +99,19 @@ class Detector:
 
     def stages(self) -> dict[str, Component]:
         """Every component by the prefix of its arrays."""
-        stages: dict[str, Component] = {f"feature{i}": each for i, each in enumerate(self.features)}
+        stages: dict[str, Component] = dict(self.features.stages())
         if self.changepoint is not None:
             stages["changepoint"] = self.changepoint
         return {**stages, "estimator": self.estimator, "threshold": self.threshold}
+
+    def tables(self) -> dict[str, KeyTable]:
+        """Every key table by name: "" is the model's, the others belong to features."""
+        return {"": self.keys, **self.features.tables}
+
+    def table_of(self, array: str) -> str:
+        """The table whose slots are the rows of an array."""
+        stage = self.features.stages().get(array.partition("/")[0])
+        return "" if stage is None else stage.per
 
     # -- columns and rows of the state --------------------------------------------------------
 
@@ -134,33 +120,37 @@ class Detector:
         if list(fields[: len(self.base)]) != self.base:
             raise ValueError(f"columns can only be added: have {self.base}, got {list(fields)}")
         self.base = list(fields)
-        for name in self.base + [name for each in self.features for name in each.names(self.base)]:
+        self.features.bind(self.base, self.params)
+        for name in self.features.watched + self.features.derived:
             if name not in self.columns:
                 self.columns = [*self.columns, name]
         for prefix, component in self.stages().items():
-            component.bind(self.base if prefix.startswith("feature") else self.columns, self.params)
-        self._resize(self.capacity)
+            if not prefix.startswith("feature"):
+                component.bind(self.columns, self.params)
+        self._resize({})
 
-    def _resize(self, capacity: int) -> None:
-        """Arrays for `capacity` keys and the open columns; what was there keeps its place."""
+    def _resize(self, capacity: dict[str, int]) -> None:
+        """Arrays for `capacity` keys a table and the open columns; what was there keeps its place."""
         if self._journal is not None:
             self._journal.append(("arrays", self.state, self.shared, self.capacity))
+        self.capacity = {**self.capacity, **capacity}
         spec: Spec = {"given": ((), np.int64), "pending": ((), np.int64)}
         shared_spec: Spec = {}
         for prefix, component in self.stages().items():
-            d = len(self.base if prefix.startswith("feature") else self.columns)
+            d = len(component.inputs()) if isinstance(component, Feature) else len(self.columns)
             spec.update({f"{prefix}/{name}": each for name, each in full_spec(component, d).items()})
             shared_spec.update({f"{prefix}/{name}": each for name, each in full_spec(component, d, True).items()})
-        used = min(capacity, self.keys.capacity)
-        self.state = {
-            name: _padded(self.state.get(name), (capacity, *shape), dtype, used)
-            for name, (shape, dtype) in spec.items()
-        }
+        tables, state = self.tables(), {}
+        for name, (shape, dtype) in spec.items():
+            table = self.table_of(name)
+            rows = self.capacity.get(table, 0)
+            used = min(rows, tables[table].capacity)
+            state[name] = _padded(self.state.get(name), (rows, *shape), dtype, used)
+        self.state = state
         self.shared = {
             name: _padded(self.shared.get(name), shape, dtype, shape[0] if shape else 0)
             for name, (shape, dtype) in shared_spec.items()
         }
-        self.capacity = capacity
 
     def _view(self, prefix: str) -> State:
         """A stage's arrays under its own names; remembered until the arrays are made anew."""
@@ -182,12 +172,15 @@ class Detector:
         learn: np.ndarray | bool = True,
         opened: Sequence[tuple[int, int]] = (),
         fields: Sequence[str] | None = None,
+        numbers: Mapping[str, np.ndarray] | None = None,
+        categories: Mapping[str, np.ndarray] | None = None,
     ) -> Scored:
         """Score n rows in order, learning from each after it is scored.
 
         X : (n, d) or (n,) float64, NaN missing. keys : (n,) text or None. time, label : (n,) or None.
         learn : bool or (n,) bool. opened : [(row, columns open from this row on)] with `fields` the
-        names of all columns at the end of the block.
+        names of all columns at the end of the block. numbers, categories : what features take, by field:
+        (n,) float64, NaN missing, and (n,) int64 of `numerics.hashing.category`, -1 missing.
         """
         X = np.asarray(X, dtype=np.float64)
         X = X[:, None] if X.ndim == 1 else X
@@ -208,27 +201,29 @@ class Detector:
         )
         if not opened and len(names) > len(self.base):
             opened = [(0, len(names))]
+        inputs = Inputs(
+            {name: np.array(each, np.float64) for name, each in (numbers or {}).items()},
+            {name: np.array(each, np.int64) for name, each in (categories or {}).items()},
+        )
         parts, start = [], 0
         for stop, columns in [*opened, (n, len(names))]:
             for at in range(start, stop, BLOCK):
                 end = min(at + BLOCK, stop)
                 part = rows.part(at, end, len(self.base))
-                parts.append(self._block(part, None if keys is None else keys[at:end]))
+                own = None if keys is None else keys[at:end]
+                parts.append(self._block(part, own, inputs.part(at, end)))
                 if self.paces_engine:
                     self.engine.between_blocks(waiting=True, saturated=end < n)
             start = stop
             if columns > len(self.base):
                 self.open_columns(names[:columns])
-        return parts[0] if len(parts) == 1 else _joined(parts, len(self.columns))
+        return parts[0] if len(parts) == 1 else joined(parts, len(self.columns))
 
-    def _block(self, rows: Rows, keys: Sequence[str] | None) -> Scored:
+    def _block(self, rows: Rows, keys: Sequence[str] | None, inputs: Inputs) -> Scored:
         slots, fresh = self.keys.assign(keys, len(rows.X))
-        if self.keys.capacity > self.capacity:  # grow in leaps, so that copying stays a small share
-            self._resize(max(self.keys.capacity, 4 * self.capacity) if keys is not None else 1)
-        self._save_rows(slots)
-        if fresh:
-            self._reset(fresh)
-        rows.X = self._derive(slots, rows)
+        places = self.features.places(slots, fresh, keys, inputs)
+        self._make_room(places, keys is not None)
+        alarms = self._derive(places, rows, inputs)
         changed = since = None
         if self.changepoint is not None:
             changed, since = self.changepoint.step(self._view("changepoint"), slots, rows)
@@ -237,9 +232,23 @@ class Detector:
         if not self.bands:
             scored = self._score(slots, rows)
         else:  # limits move with every record, so each is asked for just before its record is learned
-            scored = _joined([self._banded(slots, rows, i) for i in range(len(slots))], len(self.columns))
-        scored.changed, scored.since = changed, since
+            scored = joined([self._banded(slots, rows, i) for i in range(len(slots))], len(self.columns))
+        scored.changed, scored.since, scored.alarms = changed, since, alarms
         return scored
+
+    def _make_room(self, places: Mapping[str, Place], keyed: bool) -> None:
+        """Rows of the arrays for every slot of a block; fresh ones are reset."""
+        wanted = {}
+        for name, table in self.tables().items():
+            have = self.capacity.get(name, 0)
+            if table.capacity > have:  # grow in leaps, so that copying stays a small share
+                wanted[name] = max(table.capacity, 4 * have) if keyed or name else 1
+        if wanted:
+            self._resize(wanted)
+        self._save_rows(places)
+        for name, place in places.items():
+            if place.fresh:
+                self._reset(name, place.fresh)
 
     def _score(self, slots: np.ndarray, rows: Rows) -> Scored:
         raw, expected, scale = self.estimator.step(self._view("estimator"), slots, rows)
@@ -258,46 +267,58 @@ class Detector:
         scored.high = scored.expected + high[:, None] * scored.scale
         return scored
 
-    def _derive(self, slots: np.ndarray, rows: Rows) -> np.ndarray:
-        """(n, d) of all columns in their places; the caller's own where there are no features."""
-        if not self.features:
-            return rows.X
-        n, place = len(slots), {name: j for j, name in enumerate(self.columns)}
-        full = np.full((n, len(self.columns)), np.nan)
-        full[:, [place[name] for name in self.base]] = rows.X
-        columns = [np.ascontiguousarray(rows.X[:, j]) for j in range(rows.X.shape[1])]
-        for i, each in enumerate(self.features):
-            made = each.step(self._view(f"feature{i}"), slots, columns, rows)
-            full[:, [place[name] for name in each.names(self.base)]] = made
-        return full
+    def _derive(self, places: Mapping[str, Place], rows: Rows, inputs: Inputs) -> np.ndarray | None:
+        """Put all columns into `rows.X`, in their places; returns those of features that flag by themselves."""
+        if not self.features.features:
+            return None
+        place = {name: j for j, name in enumerate(self.columns)}
+        full = np.full((len(rows.X), len(self.columns)), np.nan)
+        watched = set(self.features.watched)
+        for j, name in enumerate(self.base):
+            if name in watched:
+                full[:, place[name]] = rows.X[:, j]
+        alarms = []
+        views = {prefix: self._view(prefix) for prefix in self.features.stages()}
+        for each, made in self.features.step(views, places, rows, inputs):
+            if each.alarms:
+                alarms.append(made)
+            else:
+                full[:, [place[name] for name in each.names()]] = made
+        rows.X = full
+        return np.hstack(alarms) if alarms else None
 
-    def _reset(self, fresh: Sequence[int]) -> None:
+    def _reset(self, table: str, fresh: Sequence[int]) -> None:
         slots = np.array(fresh, np.int64)
-        for array in self.state.values():
-            array[slots] = 0
+        for name, array in self.state.items():
+            if self.table_of(name) == table:
+                array[slots] = 0
+        texts = self.tables()[table].text
         for prefix, component in self.stages().items():
-            seeds = np.array([_seed(self.seed, prefix, self.keys.text[slot]) for slot in fresh], np.int64)
-            component.reset(self._view(prefix), slots, seeds)
+            if self.table_of(prefix) == table:
+                seeds = np.array([_seed(self.seed, prefix, texts[slot]) for slot in fresh], np.int64)
+                component.reset(self._view(prefix), slots, seeds)
 
     # -- going back, saving -------------------------------------------------------------------
 
     def begin(self) -> None:
         """Remember from here on what changes, so that `undo` can go back to this moment."""
         self._journal = [("columns", self.base, self.columns)]
-        self.keys.begin()
+        for table in self.tables().values():
+            table.begin()
 
-    def _save_rows(self, slots: np.ndarray) -> None:
+    def _save_rows(self, places: Mapping[str, Place]) -> None:
         if self._journal is not None:
-            touched = np.unique(slots)
-            self._journal.append(("rows", touched, {name: array[touched] for name, array in self.state.items()}))
+            touched = {name: np.unique(place.slots) for name, place in places.items()}
+            saved = [(name, touched[self.table_of(name)]) for name in self.state]
+            self._journal.append(("rows", [(name, slots, self.state[name][slots]) for name, slots in saved]))
             self._journal.append(("shared", {name: array.copy() for name, array in self.shared.items()}))
 
     def undo(self) -> None:
         """Go back to the last `begin`."""
         for what, *old in reversed(self._journal or []):
             if what == "rows":
-                for name, values in old[1].items():
-                    self.state[name][old[0]] = values
+                for name, slots, values in old[0]:
+                    self.state[name][slots] = values
             elif what == "shared":
                 for name, values in old[0].items():
                     self.shared[name][...] = values
@@ -306,39 +327,54 @@ class Detector:
             else:
                 self.base, self.columns = old
         self._journal = None
-        self.keys.undo()
+        for table in self.tables().values():
+            table.undo()
 
     @property
     def nbytes(self) -> int:
         """Size of the state of the live keys. [bytes]"""
-        rows = max(self.capacity, 1)
-        return sum(array.nbytes for array in self.state.values()) // rows * len(self.keys)
+        tables = self.tables()
+        return sum(
+            array.nbytes // max(len(array), 1) * len(tables[self.table_of(name)]) for name, array in self.state.items()
+        )
+
+    @property
+    def evicted(self) -> int:
+        """Keys and entities that were dropped to make room."""
+        return sum(table.evicted for table in self.tables().values())
 
     def dump(self) -> tuple[dict[str, Any], list[str], dict[str, np.ndarray]]:
         """Everything to save: a JSON-able head, the key texts (least recently used first), the arrays."""
-        texts, slots = self.keys.in_order()
-        arrays = {f"key/{name}": array[slots] for name, array in self.state.items()}
+        order = {name: table.in_order() for name, table in self.tables().items()}
+        arrays = {f"key/{name}": array[order[self.table_of(name)][1]] for name, array in self.state.items()}
         arrays.update({f"shared/{name}": array for name, array in self.shared.items()})
-        return {"columns": self.columns, "base": self.base, "evicted": self.keys.evicted}, texts, arrays
+        arrays.update({f"entity/{name}": np.array(texts, np.int64) for name, (texts, _) in order.items() if name})
+        evicted = {name: table.evicted for name, table in self.tables().items()}
+        return {"columns": self.columns, "base": self.base, "evicted": evicted}, order[""][0], arrays
 
     def load(self, head: dict[str, Any], texts: Sequence[str], arrays: dict[str, np.ndarray]) -> None:
         """Continue from a `dump`; of more keys than `max_keys`, the most recently used are kept.
 
         Raises ValueError where the arrays are not those of these components.
         """
-        surplus = max(0, len(texts) - self.keys.max_keys)
+        surplus = {}
+        for name, table in self.tables().items():
+            own = list(texts) if not name else arrays[f"entity/{name}"].tolist()
+            surplus[name] = max(0, len(own) - table.max_keys)
+            table.fill(own[surplus[name] :], head["evicted"][name] + surplus[name])
         self.base, self.columns = [], list(head["columns"])
-        self.keys.fill(texts[surplus:], head["evicted"] + surplus)
-        self.state, self.shared, self.capacity = {}, {}, 0
+        self.state, self.shared, self.capacity = {}, {}, {}
         self.open_columns(head["base"])
-        self._resize(len(self.keys))
-        for group, own, skip in (("key", self.state, surplus), ("shared", self.shared, 0)):
+        self._resize({name: len(table) for name, table in self.tables().items()})
+        for group, own_arrays in (("key", self.state), ("shared", self.shared)):
             saved = {name[len(group) + 1 :]: array for name, array in arrays.items() if name.startswith(group + "/")}
-            shapes = {name: (array.shape, array.dtype) for name, array in own.items()}
-            if {name: (array[skip:].shape, array.dtype) for name, array in saved.items()} != shapes:
+            if group == "key":
+                saved = {name: array[surplus[self.table_of(name)] :] for name, array in saved.items()}
+            shapes = {name: (array.shape, array.dtype) for name, array in own_arrays.items()}
+            if {name: (array.shape, array.dtype) for name, array in saved.items()} != shapes:
                 raise ValueError("its arrays are not those of the components named")
             for name, array in saved.items():
-                own[name][...] = array[skip:]
+                own_arrays[name][...] = array
 
 
 def _component(kind: str, spec: Any, base: type[C]) -> C:
@@ -369,20 +405,3 @@ def _column(values: np.ndarray | None, n: int, missing: float) -> np.ndarray:
 def _seed(seed: int, component: str, key: str) -> int:
     text = f"{seed}\0{component}\0{key}".encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(text, digest_size=4).digest(), "little") & 0x7FFFFFFF
-
-
-def _joined(parts: list[Scored], d: int) -> Scored:
-    """One result of several; columns that were not open yet are NaN."""
-
-    def join(name: str) -> Any:
-        arrays = [getattr(part, name) for part in parts]
-        if not arrays or any(array is None for array in arrays):
-            return None
-        if arrays[0].ndim == 2 and any(a.shape[1] < d for a in arrays):
-            arrays = [np.pad(a, ((0, 0), (0, d - a.shape[1])), constant_values=np.nan) for a in arrays]
-        return np.concatenate(arrays)
-
-    if not parts:
-        nothing = np.empty((0, d))
-        return Scored(np.empty(0), np.empty(0, np.int8), np.empty(0), nothing, nothing, nothing)
-    return Scored(*[join(name) for name in Scored.__slots__])

@@ -17,13 +17,13 @@ import numpy as np
 
 from clipdetect import registry, state
 from clipdetect.config import Config, fingerprint
-from clipdetect.detector import Scored
 from clipdetect.display import Talk
 from clipdetect.errors import ClipdetectError, ConfigError, InputError, OutputError, StateError
 from clipdetect.explain import matters, reasons
 from clipdetect.formats import sniff
 from clipdetect.formats.select import Selection
 from clipdetect.records import Annotation, Batch, Format, FormatOptions
+from clipdetect.scored import Scored
 from clipdetect.sink import ClosedPipe, Sink
 from clipdetect.source import FULL_READ, Interrupted, Signals, Source
 

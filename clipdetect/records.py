@@ -39,12 +39,17 @@ class ValueProblem(NamedTuple):
 
 
 class Reason(NamedTuple):
-    """One field of `why`; `expected` and `deviation` are NaN where the estimator has none."""
+    """One field of `why`; `expected` and `deviation` are NaN where the estimator has none.
+
+    text: what a derived column has to say for itself, such as `14 failed logins a minute from
+    10.0.0.9, usually 0.2`; empty for a field of the record.
+    """
 
     field: str
     value: float
     expected: float
     deviation: float
+    text: str = ""
 
 
 @dataclass(slots=True)
@@ -56,7 +61,9 @@ class Batch:
     rows : (n,) int64, the pieces that are readable records.
     X : (n, d) float64, d = number of columns open at the end of the block; NaN missing.
     keys : key text per row, or None without `--by`.
-    time, label : (n,) float64 or None where not asked for.
+    time, label : (n,) float64 or None where not asked for; time also where the format has its own.
+    numbers : (n,) float64 by field name, NaN missing: what features take beside the columns.
+    categories : (n,) int64 by field name, `values.category` of the value's text, -1 missing.
     opened : [(row, columns open from this row on)], ascending; columns before that are unchanged.
     problems : records that cannot be read, in order.
     values : unreadable values, one entry a kind.
@@ -72,6 +79,8 @@ class Batch:
     keys: list[str] | None = None
     time: np.ndarray | None = None
     label: np.ndarray | None = None
+    numbers: dict[str, np.ndarray] = field(default_factory=dict)
+    categories: dict[str, np.ndarray] = field(default_factory=dict)
     opened: list[tuple[int, int]] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     values: list[ValueProblem] = field(default_factory=list)
@@ -118,6 +127,13 @@ class FormatOptions:
     bands, changepoint : whether those appendices are made.
     max_line : a longer record is a bad one. [bytes]
     objects : the batch must carry `objects`, because another format writes them.
+    numbers, categories : dotted paths that features take; the batch carries them by these names. A
+        category `shape(NAME)` is the shape of the text NAME: the text without its variable parts.
+    pattern : regular expression of the format `pattern`. extract : regular expressions whose named
+        groups, found in a record's message, become fields of the record. records_at : dotted path of
+        the array of records in a JSON document.
+    as_text : log lines are written as they came, not as JSON. terminal : they go to a person's
+        screen. color : with colours there.
     """
 
     by: tuple[str, ...] = ()
@@ -131,6 +147,14 @@ class FormatOptions:
     changepoint: bool = False
     max_line: int = 16 * 1024 * 1024
     objects: bool = False
+    numbers: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    pattern: str = ""
+    extract: tuple[str, ...] = ()
+    records_at: str = ""
+    as_text: bool = False
+    terminal: bool = False
+    color: bool = False
 
 
 class Format:
@@ -142,6 +166,8 @@ class Format:
 
     kind: ClassVar[str] = "format"
     name: ClassVar[str] = ""
+    timed: ClassVar[bool] = False  # whether records have a time without `--time`
+    derive: ClassVar[tuple[str, ...]] = ()  # features scored where neither a field nor a feature is asked for
 
     def __init__(self, options: FormatOptions, selection: Any) -> None:
         self.options = options
@@ -157,6 +183,10 @@ class Format:
         Raises InputError where the file cannot go on (a CSV header that differs from the first
         file's), ConfigError where a field of the first record has an appended name.
         """
+        raise NotImplementedError
+
+    def record(self, piece: bytes) -> dict[str, Any]:
+        """One readable piece as a record, for what is said of it; the same fields that were read from it."""
         raise NotImplementedError
 
     def splice(self, batch: Batch, annotation: Annotation) -> bytes:

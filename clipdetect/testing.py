@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from clipdetect.components import ChangePointDetector, Component, Estimator, Feature, Threshold
-from clipdetect.detector import Detector, Scored
+from clipdetect.detector import Detector
 from clipdetect.jit import EngineName, available
+from clipdetect.scored import Scored
 
 Make = Callable[..., Detector]
 NASTY = (0.0, -0.0, 5e-324, 1e-300, 1.7e308, -1.7e308, 1e150, np.inf, -np.inf, np.nan, 1.0, 1.0, 1.0 + 2.3e-16)

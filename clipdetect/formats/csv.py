@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,11 +11,12 @@ import orjson
 
 from clipdetect.errors import ConfigError, InputError
 from clipdetect.formats.annotate import names, texts, words
+from clipdetect.formats.beside import beside, wanted
 from clipdetect.formats.cells import numeric_columns
 from clipdetect.formats.lines import Lines, prepend
 from clipdetect.formats.objects import BOM, Rows, Unreadable, dumps
 from clipdetect.formats.select import Selection
-from clipdetect.formats.values import cell, joint_key, said, seconds, truth
+from clipdetect.formats.values import cell, said
 from clipdetect.records import Annotation, Batch, FormatOptions, Problem
 
 __all__ = ["Csv"]
@@ -155,14 +157,12 @@ class Csv(Lines):
             return None
         selection.records += len(lines)
         selection.met.update(selection.columns)
-        keys, time, label = self._side_columns(lines)
-        return Batch(lines, np.arange(len(lines)), X, keys, time, label)
+        return Batch(lines, np.arange(len(lines)), X, **self._beside(lines))
 
-    def _side_columns(self, lines: list[bytes]) -> tuple[list[str] | None, np.ndarray | None, np.ndarray | None]:
-        """Keys, times and labels of lines without quotes."""
-        options = self.options
-        if not (options.by or options.time or options.label):
-            return None, None, None
+    def _beside(self, lines: list[bytes]) -> dict[str, Any]:
+        """What a batch of lines without quotes has beside its columns."""
+        if not wanted(self.options):
+            return {}
         rows = [line.removesuffix(b"\r").split(self.delimiter) for line in lines]
 
         def column(name: str) -> list[str | None]:
@@ -171,16 +171,7 @@ class Csv(Lines):
             place = self.header.index(name)
             return [row[place].decode() or None for row in rows]
 
-        keys = None
-        if options.by:
-            columns = [column(name) for name in options.by]
-            if len(columns) == 1:
-                keys = [v if v and v[0] != "\x00" else joint_key([v]) for v in columns[0]]
-            else:
-                keys = [joint_key(row) for row in zip(*columns, strict=True)]
-        time = np.array(list(map(seconds, column(options.time))), np.float64) if options.time else None
-        label = np.array(list(map(truth, column(options.label))), np.float64) if options.label else None
-        return keys, time, label
+        return beside(self.options, column)
 
     def _careful(self, records: list[tuple[bytes, int]], first_line: int) -> Batch:
         """Records with the lines each takes, row by row; a record may hold quotes and newlines."""
@@ -243,13 +234,7 @@ class Csv(Lines):
             found.append(read)
         rows.rows.append(found)
         rows.places.append(place)
-        if options.by:
-            own = [columns.get(name) or None for name in options.by]
-            rows.keys.append(joint_key(own))
-        if options.time:
-            rows.times.append(seconds(columns.get(options.time)))
-        if options.label:
-            rows.labels.append(truth(columns.get(options.label)))
+        rows.beside({name: value or None for name, value in columns.items()})
         if options.objects:
             rows.objects.append({name: as_json(value) for name, value in columns.items()})
 
@@ -316,10 +301,16 @@ class Csv(Lines):
         shift = len(first.pieces)
         rows, owner = (second.rows + shift, second) if not len(first.rows) else (first.rows, first)
         moved: list[Problem] = [each._replace(piece=each.piece + shift) for each in second.problems]
-        return Batch(
-            first.pieces + second.pieces, rows, owner.X, owner.keys, owner.time, owner.label, owner.opened,
-            first.problems + moved, first.values + second.values, owner.objects,
-        )  # fmt: skip
+        return replace(
+            owner,
+            pieces=first.pieces + second.pieces,
+            rows=rows,
+            problems=first.problems + moved,
+            values=first.values + second.values,
+            verbatim=frozenset(),
+            continued=False,
+            unended=False,
+        )
 
     def _banded(self, first: np.ndarray) -> list[str]:
         """Columns that get bands: those asked for by name, and those that the first record (d,) has."""
@@ -327,6 +318,9 @@ class Csv(Lines):
         return [name for name, value in pairs if name in self.selection.fields or not np.isnan(value)]
 
     # -- writing ------------------------------------------------------------------------------
+
+    def record(self, piece: bytes) -> dict[str, Any]:
+        return dict(zip(self.header, self._read(piece), strict=True))
 
     def _appended(self) -> bytes:
         """The header's further cells."""

@@ -10,15 +10,17 @@ import math
 import operator
 import struct
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 
+from clipdetect.formats.beside import beside, wanted
 from clipdetect.formats.objects import DEEPEST, Rows, Values, too_deep
 from clipdetect.formats.select import Selection
-from clipdetect.formats.values import ABSENT, LARGEST, joint_key, said, seconds, truth
+from clipdetect.formats.values import ABSENT, LARGEST, said
 from clipdetect.records import Batch, FormatOptions
 
 MISSING: float = struct.unpack("<d", struct.pack("<Q", 0xFFF8000000000000))[0]  # NaN with its sign bit set
@@ -64,7 +66,7 @@ class Fast:
 
     def __init__(self, options: FormatOptions, selection: Selection, taken: Sequence[str]) -> None:
         self.options, self.selection, self.taken = options, selection, taken
-        self.usable = not (selection.lists or options.objects or options.coerce)
+        self.usable = not (selection.lists or options.objects or options.coerce or options.extract)
         self.forbid = True
         self._made_for: tuple[int, int] | None = None
         self._refused = self._wait = self._since = self._blocks = 0
@@ -87,13 +89,13 @@ class Fast:
     def _make(self) -> None:
         selection, options = self.selection, self.options
         root = Node()
-        self._paths = [*selection.columns, *options.by]
-        self._paths += [path for path in (options.time, options.label) if path]
+        self._beside = wanted(options)
+        self._paths = [*selection.columns, *self._beside]
         number: tuple[Any, Any] = (float | None, MISSING)
         for name in self.taken:
             root.types[name] = (Never, None)
         for path in self._paths:
-            kind = number if path in selection.columns else (Any, ABSENT)
+            kind = (Any, ABSENT) if path in self._beside else number
             *levels, last = path.split(".")
             node = root
             for level in levels:
@@ -112,7 +114,8 @@ class Fast:
                         break
                 if "." in name:
                     root.types.setdefault(name, (msgspec.Raw, None))
-        self.usable = self.usable and not root.ambiguous()
+        both = not set(self._beside).isdisjoint(selection.columns)  # watched, and taken by a feature as it stands
+        self.usable = self.usable and not (both or root.ambiguous())
         if not self.usable:
             return
         made, _ = root.struct(self.forbid, "")
@@ -210,21 +213,11 @@ class Fast:
         self._problems(X, places, first_line, values)
         X += 0.0  # -0.0 is 0.0, whichever way it was read
         selection.records += n
-        at, by = d, len(options.by)
-        keys = None
-        if by == 1:
-            get = self._getters[at]
-            keys = [v if type(v) is str and v[:1] != "\x00" else joint_key([v]) for v in map(get, records)]
-        elif by:
-            keys = [joint_key([get(record) for get in self._getters[at : at + by]]) for record in records]
-        at += by
-        time = label = None
-        if options.time:
-            time = np.array([seconds(self._getters[at](record)) for record in records], np.float64)
-            at += 1
-        if options.label:
-            label = np.array([truth(self._getters[at](record)) for record in records], np.float64)
-        return Batch(lines, places, X, keys, time, label)
+
+        def column(name: str) -> list[Any]:
+            return list(map(self._getters[d + self._beside.index(name)], records))
+
+        return Batch(lines, places, X, **beside(options, column))
 
     def _problems(self, X: np.ndarray, places: np.ndarray, first_line: int, values: Values) -> None:
         """Count what is missing or null."""
@@ -262,7 +255,16 @@ def merged(fast: Batch, odd: Batch) -> Batch:
         keys = [every[i] for i in order.tolist()]
     X = both(fast.X, odd.X)
     assert X is not None
-    return Batch(
-        fast.pieces, rows[order], np.ascontiguousarray(X), keys, both(fast.time, odd.time),
-        both(fast.label, odd.label), problems=odd.problems, values=fast.values,
-    )  # fmt: skip
+    return replace(
+        fast,
+        rows=rows[order],
+        X=np.ascontiguousarray(X),
+        keys=keys,
+        time=both(fast.time, odd.time),
+        label=both(fast.label, odd.label),
+        numbers={name: np.concatenate([each, odd.numbers[name]])[order] for name, each in fast.numbers.items()},
+        categories={
+            name: np.concatenate([each, odd.categories[name]])[order] for name, each in fast.categories.items()
+        },
+        problems=odd.problems,
+    )

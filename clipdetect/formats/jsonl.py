@@ -55,6 +55,9 @@ class Jsonl(Lines):
             rows.add(record, place, number)
             self.first = False
 
+    def record(self, piece: bytes) -> dict[str, Any]:
+        return parse(piece)
+
     def annotated(self, batch: Batch, annotation: Annotation) -> list[bytes]:
         scores = texts(annotation.score)
         lines = batch.pieces if len(batch.rows) == len(batch.pieces) else [batch.pieces[p] for p in batch.rows.tolist()]

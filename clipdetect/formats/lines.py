@@ -69,8 +69,10 @@ class Lines(Format):
             rows=np.empty(0, np.int64),
             X=np.empty((0, d)),
             keys=[] if options.by else None,
-            time=np.empty(0) if options.time else None,
+            time=np.empty(0) if options.time or self.timed else None,
             label=np.empty(0) if options.label else None,
+            numbers={name: np.empty(0) for name in options.numbers},
+            categories={name: np.empty(0, np.int64) for name in options.categories},
             objects=[] if options.objects else None,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any
 
@@ -11,8 +12,9 @@ import orjson
 
 from clipdetect.errors import ConfigError
 from clipdetect.formats.annotate import names
+from clipdetect.formats.beside import beside
 from clipdetect.formats.select import Selection, leaves
-from clipdetect.formats.values import ABSENT, joint_key, number, said, seconds, truth
+from clipdetect.formats.values import ABSENT, number, said
 from clipdetect.records import Batch, FormatOptions, Problem, ValueProblem
 
 DEEPEST = 950  # levels of nesting, a little less than Python's own limit, which depends on the moment
@@ -116,22 +118,25 @@ class Values:
 
 
 class Rows:
-    """Collects the rows of one block; columns may open on the way."""
+    """Collects the rows of one block; columns may open on the way.
 
-    def __init__(self, options: FormatOptions, selection: Selection) -> None:
+    timed : whether the format gives each record's time itself.
+    """
+
+    def __init__(self, options: FormatOptions, selection: Selection, timed: bool = False) -> None:
         self.options, self.selection = options, selection
+        self.timed = timed
         self.places: list[int] = []
         self.rows: list[list[float]] = []
-        self.keys: list[str] = []
         self.times: list[float] = []
-        self.labels: list[float] = []
+        self.records: list[dict[str, Any]] = []
         self.objects: list[dict[str, Any]] = []
         self.opened: list[tuple[int, int]] = []
         self.problems: list[Problem] = []
         self.values = Values()
 
-    def add(self, record: dict[str, Any], place: int, line: int) -> None:
-        """A readable record."""
+    def add(self, record: dict[str, Any], place: int, line: int, time: float = math.nan) -> None:
+        """A readable record; `time` is the format's own. [epoch seconds]"""
         selection, options = self.selection, self.options
         if selection.careful:
             before = len(selection.columns)
@@ -161,21 +166,37 @@ class Rows:
             row.append(read)
         self.rows.append(row)
         self.places.append(place)
-        if options.by:
-            self.keys.append(joint_key([look_up(record, name) for name in options.by]))
-        if options.time:
-            self.times.append(seconds(look_up(record, options.time)))
-        if options.label:
-            self.labels.append(truth(look_up(record, options.label)))
+        self.beside(record, time)
         if options.objects:
             self.objects.append(record)
+
+    def beside(self, record: dict[str, Any], time: float = math.nan) -> None:
+        """Keep what is read from a record beside its columns; `time` is the format's own. [epoch seconds]"""
+        self.records.append(record)
+        self.times.append(time)
 
     def bad(self, error: Unreadable, place: int, line: int) -> None:
         """A record that cannot be read."""
         self.problems.append(Problem(place, line, error.kind, error.message))
 
-    def batch(self, pieces: list[bytes]) -> Batch:
-        """The block."""
+    def batch(self, pieces: list[bytes], places: np.ndarray | None = None, X: np.ndarray | None = None) -> Batch:
+        """The block; `places` and `X` where these were read in another way."""
+        options = self.options
+        return Batch(
+            pieces=pieces,
+            rows=np.array(self.places, np.int64) if places is None else places,
+            X=self._matrix() if X is None else X,
+            **beside(options, self._column, self.times if self.timed else None),
+            opened=self.opened,
+            problems=self.problems,
+            values=self.values.list(),
+            objects=self.objects if options.objects else None,
+        )
+
+    def _column(self, name: str) -> list[Any]:
+        return [look_up(record, name) for record in self.records]
+
+    def _matrix(self) -> np.ndarray:
         n, d = len(self.rows), len(self.selection.columns)
         X = np.full((n, d), np.nan)
         start = 0
@@ -185,19 +206,7 @@ class Rows:
                 X[start:stop, : len(self.rows[start])] = self.rows[start:stop]
                 start = stop
         X += 0.0  # -0.0 is 0.0, whichever way it was read
-        options = self.options
-        return Batch(
-            pieces=pieces,
-            rows=np.array(self.places, np.int64),
-            X=X,
-            keys=self.keys if options.by else None,
-            time=np.array(self.times, np.float64) if options.time else None,
-            label=np.array(self.labels, np.float64) if options.label else None,
-            opened=self.opened,
-            problems=self.problems,
-            values=self.values.list(),
-            objects=self.objects if options.objects else None,
-        )
+        return X
 
 
 class Taken:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import orjson
 
 from clipdetect.formats.annotate import texts
+from clipdetect.formats.beside import wanted
 from clipdetect.formats.lines import Lines
 from clipdetect.formats.objects import BOM, Rows, Unreadable
 from clipdetect.formats.select import Selection
-from clipdetect.formats.values import LARGEST, NULL_KEY, cell, said
+from clipdetect.formats.values import LARGEST, cell, said
 from clipdetect.records import Annotation, Batch, FormatOptions
 
 __all__ = ["Plain"]
@@ -29,7 +32,8 @@ class Plain(Lines):
 
     def block(self, lines: list[bytes], text: bytes, first_line: int) -> Batch:
         selection, options = self.selection, self.options
-        usual = selection.columns == [FIELD] and not (options.by or options.time or options.label or options.objects)
+        beside = options.objects or wanted(options)
+        usual = selection.columns == [FIELD] and not beside
         if usual and not text.translate(None, NUMERIC):
             try:
                 X = np.array(list(map(float, lines)), np.float64)[:, None] + 0.0
@@ -66,15 +70,14 @@ class Plain(Lines):
             if kind and FIELD in selection.columns:
                 rows.values.add(kind, number, FIELD, said(kind, text))
             rows.places.append(place)
-            if options.by:
-                rows.keys.append(NULL_KEY)
-            if options.time:
-                rows.times.append(float("nan"))
-            if options.label:
-                rows.labels.append(float("nan"))
+            record = {FIELD: None if kind else value}
+            rows.beside(record)
             if options.objects:
-                rows.objects.append({FIELD: None if kind else value})
+                rows.objects.append(record)
         return rows.batch(lines)
+
+    def record(self, piece: bytes) -> dict[str, Any]:
+        return {FIELD: cell(piece.removeprefix(BOM).removesuffix(b"\r").decode("utf-8", "replace"))[0]}
 
     def annotated(self, batch: Batch, annotation: Annotation) -> list[bytes]:
         scores = texts(annotation.score)

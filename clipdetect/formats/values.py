@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from clipdetect.numerics import hashing
+
 NUMBER = re.compile(r"[ \t]*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[ \t]*\Z")
 NOT_FINITE = re.compile(r"[ \t]*[+-]?(?:nan|inf|infinity)[ \t]*\Z", re.IGNORECASE)
 NULL_KEY = "\x00null"
@@ -85,6 +87,24 @@ def key_text(value: Any) -> str:
     if type(value) is int and not -(2**63) <= value < 2**64:  # as the faster parser reads it
         value = number(value)[0]
     return "\x00" + json.dumps(value, separators=(",", ":"))
+
+
+_CATEGORIES: dict[str, int] = {}
+MOST_CATEGORIES = 1 << 16  # texts whose hash is remembered
+
+
+def category(value: Any) -> int:
+    """The category of a value, by its text as a key; -1 for none."""
+    text = value if type(value) is str and value[:1] != "\x00" else key_text(value)
+    found = _CATEGORIES.get(text)
+    if found is None:
+        if text == NULL_KEY:
+            return hashing.MISSING
+        found = hashing.category(text)
+        if len(_CATEGORIES) >= MOST_CATEGORIES:
+            _CATEGORIES.clear()
+        _CATEGORIES[text] = found
+    return found
 
 
 def joint_key(values: Sequence[Any]) -> str:

@@ -1,0 +1,150 @@
+"""Features for all keys: what they take from records, whose state they use, and the columns they make.
+
+A feature's state belongs to the model's key, or, with `per=FIELD`, to an entity: a value of that
+field within the key. Entities have key tables of their own, named by the field, so that a rate per
+client can feed one model of all clients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from clipdetect.components import Feature, Params, Rows, State
+from clipdetect.keys import KeyTable
+from clipdetect.numerics.hashing import category, joined
+
+SEEN = 1 << 16  # hashes of key texts that are remembered
+
+
+@dataclass(slots=True)
+class Inputs:
+    """What features take beside the watched columns: (n,) arrays by field name.
+
+    numbers : float64, NaN missing. categories : int64 hashes, -1 missing.
+    """
+
+    numbers: Mapping[str, np.ndarray] = field(default_factory=dict)
+    categories: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def part(self, start: int, stop: int) -> Inputs:
+        """Rows `start` to `stop`."""
+        return Inputs(
+            {name: each[start:stop] for name, each in self.numbers.items()},
+            {name: each[start:stop] for name, each in self.categories.items()},
+        )
+
+
+@dataclass(slots=True)
+class Place:
+    """Which rows of a block a group of features sees, at which slots.
+
+    index : (m,) rows, or None for all of them. slots : (m,) int64. fresh : slots that are new.
+    """
+
+    index: np.ndarray | None
+    slots: np.ndarray
+    fresh: Sequence[int]
+
+
+class Derivation:
+    """The features of a run, in order.
+
+    tables : key table by `per` field; the model's own keys are not among them.
+    watched : base columns that go to the estimator; derived : names of the columns made;
+    alarms : names of the columns that are flags by themselves.
+    """
+
+    def __init__(self, features: Sequence[Feature], max_keys: int) -> None:
+        self.features = list(features)
+        self.tables = {each.per: KeyTable(max_keys) for each in self.features if each.per}
+        self.watched: list[str] = []
+        self.derived: list[str] = []
+        self.alarms: list[str] = []
+        self._base: dict[str, int] = {}
+        self._hashes: dict[str, int] = {}
+
+    def bind(self, base: Sequence[str], params: Params) -> None:
+        """Learn the columns that are open. Raises ValueError where two features make the same column."""
+        self._base = {name: j for j, name in enumerate(base)}
+        replaced: set[str] = set()
+        self.derived, self.alarms = [], []
+        for each in self.features:
+            each.bind(base, params)
+            if each.replaces:
+                replaced.update(name for name, kind in each.inputs() if kind == "number")
+            (self.alarms if each.alarms else self.derived).extend(each.names())
+        self.watched = [name for name in base if name not in replaced]
+        made = self.derived + self.alarms
+        twice = [name for name in made if made.count(name) > 1 or name in self.watched]
+        if twice:
+            raise ValueError(f"two columns are called {twice[0]!r}; give one of the features another name=")
+
+    def stages(self) -> dict[str, Feature]:
+        """Features by the prefix of their arrays."""
+        return {f"feature{i}": each for i, each in enumerate(self.features)}
+
+    def wanted(self) -> tuple[list[str], list[str]]:
+        """Names of the numbers and of the categories that features take, each once."""
+        inputs = [each for feature in self.features for each in feature.inputs()]
+        numbers = dict.fromkeys(each.field for each in inputs if each.kind == "number")
+        categories = dict.fromkeys(each.field for each in inputs if each.kind == "category")
+        return list(numbers), list({**categories, **dict.fromkeys(self.tables)})
+
+    def places(
+        self, slots: np.ndarray, fresh: Sequence[int], keys: Sequence[str] | None, inputs: Inputs
+    ) -> dict[str, Place]:
+        """Where each group of features finds its state: by `per` field, "" being the model's key.
+
+        keys : text of each row's key, None for one key.
+        """
+        found = {"": Place(None, slots, fresh)}
+        own = None if keys is None or not self.tables else self._hashed(keys)
+        for per, table in self.tables.items():
+            values = self._column(inputs.categories, per, len(slots))
+            index = np.flatnonzero(values >= 0)
+            entities = values[index] if own is None else joined(own[index], values[index])
+            found[per] = Place(index, *table.assign(entities.tolist(), len(index)))
+        return found
+
+    def _hashed(self, keys: Sequence[str]) -> np.ndarray:
+        if len(self._hashes) > SEEN:
+            self._hashes.clear()
+        for key in set(keys) - self._hashes.keys():
+            self._hashes[key] = category(key)
+        return np.array([self._hashes[key] for key in keys], np.int64)
+
+    def step(
+        self, views: Mapping[str, State], places: Mapping[str, Place], rows: Rows, inputs: Inputs
+    ) -> Iterator[tuple[Feature, np.ndarray]]:
+        """Each feature with its columns (n, m), all rows."""
+        n = len(rows.X)
+        for prefix, each in self.stages().items():
+            place, columns = places[each.per], [self._input(name, kind, rows, inputs) for name, kind in each.inputs()]
+            own = rows.of(place.index)
+            if place.index is None:
+                made = each.step(views[prefix], place.slots, columns, own)
+            else:
+                made = np.full((n, len(each.names())), np.nan)
+                if len(place.index):
+                    columns = [column[place.index] for column in columns]
+                    made[place.index] = each.step(views[prefix], place.slots, columns, own)
+            yield each, made
+
+    def _input(self, name: str, kind: str, rows: Rows, inputs: Inputs) -> np.ndarray:
+        """(n,) contiguous; a number that is not handed in may be one of the base columns."""
+        if kind == "number" and name not in inputs.numbers and name in self._base:
+            j = self._base[name]
+            return np.ascontiguousarray(rows.X[:, j])
+        given = inputs.numbers if kind == "number" else inputs.categories
+        return np.array(self._column(given, name, len(rows.X)))
+
+    @staticmethod
+    def _column(given: Mapping[str, np.ndarray], name: str, n: int) -> np.ndarray:
+        if name not in given:
+            raise ValueError(f"a feature takes {name!r}, which is not handed in")
+        if len(given[name]) != n:
+            raise ValueError(f"{name!r} has {len(given[name])} values for {n} rows")
+        return given[name]

@@ -1,0 +1,53 @@
+"""What rows got from the detector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+PER_COLUMN = ("X", "expected", "scale", "low", "high")
+
+
+@dataclass(slots=True)
+class Scored:
+    """What n rows got. All arrays are (n,) or (n, d), d the number of columns.
+
+    score : -log10 of the calibrated probability, rounded to 6 significant digits; NaN = none.
+    flag : int8, 0 clear, 1 flagged, 2 abstained.
+    raw : the estimator's raw score, NaN = no opinion.
+    X, expected, scale : (n, d) values with derived columns, expectation and scale before learning; NaN = none.
+    low, high : (n, d) band edges per column, or None unless asked for.
+    changed, since : change points, or None without a detector of them.
+    alarms : (n, a) columns that are flags by themselves where finite, or None without such features.
+    """
+
+    score: np.ndarray
+    flag: np.ndarray
+    raw: np.ndarray
+    X: np.ndarray
+    expected: np.ndarray
+    scale: np.ndarray
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+    changed: np.ndarray | None = None
+    since: np.ndarray | None = None
+    alarms: np.ndarray | None = None
+
+
+def joined(parts: list[Scored], d: int) -> Scored:
+    """One result of several; columns that were not open yet are NaN."""
+
+    def join(name: str) -> Any:
+        arrays = [getattr(part, name) for part in parts]
+        if not arrays or any(array is None for array in arrays):
+            return None
+        if name in PER_COLUMN and any(a.shape[1] < d for a in arrays):
+            arrays = [np.pad(a, ((0, 0), (0, d - a.shape[1])), constant_values=np.nan) for a in arrays]
+        return np.concatenate(arrays)
+
+    if not parts:
+        nothing = np.empty((0, d))
+        return Scored(np.empty(0), np.empty(0, np.int8), np.empty(0), nothing, nothing, nothing)
+    return Scored(*[join(name) for name in Scored.__slots__])

@@ -1,0 +1,171 @@
+"""One-sided evidence: how far each column lies above its usual upper values, in decades, added up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from clipdetect.components import Estimator, Params, Rows, Spec, State
+from clipdetect.jit import kernel
+
+__all__ = ["Evidence"]
+
+START = 8  # values of a column before there is an opinion
+FIRST = 32  # values kept and judged exactly
+SHARE = 0.75  # the quantile from which on a value counts as large
+RATE = 0.002  # of quantile, share and excess: some 500 records of weight 1
+CLIP = 3.0  # mean excesses; how much one value teaches at most
+CLIPPED_MEAN = 0.95  # of an exponential excess clipped there
+LEAST_SHARE = RATE / 4  # above the quantile; below, the share is too rough to be told from none
+RARE = 0.5  # decades of evidence for each decade by which large values are rare at all
+UNREADABLE = 1e150
+
+
+@kernel
+def exact(x, k, j, n, first, quantile, share, excess):
+    """Quantile, share above it and mean excess of a column's first values, x being number n (from 0) of them.
+
+    first: (K, FIRST, d), kept sorted.
+    """
+    at = n
+    while at > 0 and first[k, at - 1, j] > x:
+        first[k, at, j] = first[k, at - 1, j]
+        at -= 1
+    first[k, at, j] = x
+    q = first[k, int(SHARE * n), j]
+    above = 0
+    total = 0.0
+    for i in range(n + 1):
+        if first[k, i, j] > q:
+            above += 1
+            total += first[k, i, j] - q
+    quantile[k, j] = q
+    share[k, j] = (above + 1.0) / (n + 2.0)
+    excess[k, j] = total / above if above > 0 else 0.0
+
+
+@kernel
+def learn_value(x, k, j, weight, count, first, quantile, share, excess):
+    """Column j of key k learns x by steps of this weight, in (0, 1]."""
+    n = count[k, j]
+    count[k, j] = n + 1
+    if n < FIRST:
+        exact(x, k, j, n, first, quantile, share, excess)
+        return
+    full = max(RATE, 1.0 / (n + 1.0))
+    step = weight * full
+    q = quantile[k, j]
+    above = x > q
+    p = max(share[k, j] + step * ((1.0 if above else 0.0) - share[k, j]), LEAST_SHARE)
+    share[k, j] = p
+    if above:
+        if not excess[k, j] > 0.0:
+            excess[k, j] = x - q
+        else:
+            size = min((x - q) / excess[k, j], CLIP) - CLIPPED_MEAN
+            excess[k, j] *= math.exp(min(0.25, step / max(p, full)) * size)
+        quantile[k, j] = min(x, q + 2.0 * step * excess[k, j] * SHARE)
+    elif x < q:  # never beyond x, so that a column of mostly one value has its quantile there
+        quantile[k, j] = max(x, q - 2.0 * step * excess[k, j] * (1.0 - SHARE))
+
+
+@kernel
+def step(X, slots, learn, restart, counter, count, first, quantile, share, excess, raw, usual, unit):
+    """Score each row, then learn it. X, usual, unit: (n, d); raw: (n,); counter: the column of counts, or -1."""
+    for i in range(X.shape[0]):
+        k = slots[i]
+        weight = 1.0
+        total = 0.0
+        judged = False
+        for j in range(X.shape[1]):
+            x = X[i, j]
+            if j == counter:
+                if abs(x) < UNREADABLE:
+                    weight = 1.0 / max(x, 1.0)
+                continue
+            if restart[i] and learn[i]:
+                count[k, j] = 0
+            if count[k, j] >= START:
+                usual[i, j] = quantile[k, j]
+                if abs(x) < UNREADABLE:
+                    judged = True
+                    unit[i, j] = math.inf
+                    over = x - quantile[k, j]
+                    if over > 0.0:
+                        z = min(over / excess[k, j], 1e300) if excess[k, j] > 0.0 else 9.0
+                        own = math.log10(1.0 + z) - RARE * math.log10(share[k, j])
+                        total += own
+                        unit[i, j] = over / own
+        if judged:
+            raw[i] = total
+        if learn[i]:
+            for j in range(X.shape[1]):
+                if j != counter and abs(X[i, j]) < UNREADABLE:
+                    learn_value(X[i, j], k, j, weight, count, first, quantile, share, excess)
+
+
+class Evidence(Estimator):
+    """Adds up how far each column lies above its usual upper values; below them nothing counts.
+
+    For columns of which only the upper side is strange, and most values are the same: counts and rates, rarities,
+    numbers of different values, pauses. A column's evidence is log10(1 + z) for an excess of z mean excesses over
+    its upper quartile, and half of -log10 of the share of values above it, so that any value counts in a column
+    that is nearly always 0; the sum is in decades, and `counted` turns it into a probability. Not for fields whose
+    low values matter or whose level drifts: there `level` is right.
+
+    With `counter`, a record teaches the less the more records its source has sent lately, so that one busy source
+    cannot make itself the normal of all.
+
+    Parameters
+    ----------
+    counter : name of a column that counts the recent records of a record's source, such as that of
+        `rate:window=1h,per=client,log=false`; a record then teaches 1/count of a step, and the column is not judged.
+
+    Cost
+    ----
+    O(1) a column and record: compiled .03 us, interpreted 2.5 us.
+
+    State
+    -----
+    36 numbers a column.
+
+    Notes
+    -----
+    Quantile, share and excess learn by clipped steps, the article's idea [1]_ on three statistics: how far one
+    record moves them is bounded. Scale-free for x -> a*x + b with a > 0; a < 0 turns the sides. The deviation that
+    `why` shows is the column's evidence in decades.
+
+    References
+    ----------
+    .. [1] A. Sankararaman, B. Narayanaswamy, "Online robust non-stationary estimation", NeurIPS 2023.
+    """
+
+    raw_kind = "distance"
+    scale_free = False
+
+    def __init__(self, counter: str = "") -> None:
+        self.counter = counter
+        self._counter = -1
+
+    def bind(self, fields: Sequence[str], params: Params) -> None:
+        super().bind(fields, params)
+        self._counter = list(fields).index(self.counter) if self.counter in fields else -1
+        if self.counter and fields and self._counter < 0:
+            raise ValueError(f"counter must be one of the columns {', '.join(fields)}, got {self.counter!r}")
+
+    def state_spec(self, n_features: int) -> Spec:
+        d = n_features
+        return {
+            "count": ((d,), np.int64),
+            "first": ((FIRST, d), np.float64),
+            **dict.fromkeys(("quantile", "share", "excess"), ((d,), np.float64)),
+        }
+
+    def step(self, state: State, slots: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        n, d = rows.X.shape
+        raw, usual, unit = np.full(n, np.nan), np.full((n, d), np.nan), np.full((n, d), np.nan)
+        arrays = [state[name] for name in ("count", "first", "quantile", "share", "excess")]
+        self.run(step, n, rows.X, slots, rows.learn, rows.restart, self._counter, *arrays, raw, usual, unit)
+        return raw, usual, unit

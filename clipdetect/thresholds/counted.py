@@ -1,0 +1,133 @@
+"""The share of recent records with as much evidence, from a count that forgets and a prior."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from clipdetect.components import Rows, Spec, State, Threshold
+from clipdetect.jit import kernel
+from clipdetect.numerics.rounding import six_digits
+
+__all__ = ["Counted"]
+
+PARTS = 20  # groups of as many bins
+BINS = PARTS * PARTS
+WIDTH = 0.1  # of a bin [decades]
+LN10 = math.log(10.0)
+REBASE = 1e6  # weight of a new record at which all counts are brought back to the unit of now
+ORDER = 0.01  # of a decade for each decade of the raw score: keeps the order where counts do not tell
+
+
+@kernel
+def above(k, x, bins, groups):
+    """Counted weight at or above x >= 0, linear within a bin. bins: (K, BINS), groups: (K, PARTS) their sums."""
+    place = x / WIDTH
+    if place >= BINS:
+        return 0.0
+    at = int(place)
+    total = bins[k, at] * (at + 1.0 - place)
+    group = at // PARTS
+    for i in range(at + 1, (group + 1) * PARTS):
+        total += bins[k, i]
+    for g in range(group + 1, PARTS):
+        total += groups[k, g]
+    return total
+
+
+@kernel
+def score_of(k, x, prior, bins, groups, weight, total):
+    """-log10 of the share of records with at least x decades of evidence, the prior's records among them."""
+    unit = weight[k] if weight[k] > 0.0 else 1.0
+    counted = above(k, x, bins, groups) / unit
+    whole = prior + total[k] / unit
+    expected = math.log10(prior) - x + math.log10(1.0 + x * LN10)  # of the prior's records, in decades
+    if counted > 0.0 and expected > -300.0:
+        share = math.log10(whole) - math.log10(counted + math.exp(expected * LN10))
+    elif counted > 0.0:
+        share = math.log10(whole) - math.log10(counted)
+    else:
+        share = math.log10(whole) - expected
+    return max(share, 0.0) + ORDER * math.log10(1.0 + x)
+
+
+@kernel
+def step(raw, slots, learn, prior, growth, limit, bins, groups, weight, total, score, flag):
+    """Score each raw value, then count it. raw, slots, learn, score, flag: (n,); the rest (K, ...)."""
+    for i in range(raw.shape[0]):
+        if not math.isfinite(raw[i]):
+            continue
+        k = slots[i]
+        x = min(max(raw[i], 0.0), 1e300)
+        score[i] = six_digits(score_of(k, x, prior, bins, groups, weight, total))
+        flag[i] = 1 if score[i] >= limit else 0
+        if not learn[i]:
+            continue
+        unit = (weight[k] if weight[k] > 0.0 else 1.0) * growth
+        if unit > REBASE:
+            for b in range(BINS):
+                bins[k, b] /= unit
+            for g in range(PARTS):
+                groups[k, g] /= unit
+            total[k] /= unit
+            unit = 1.0
+        weight[k] = unit
+        at = min(int(min(x / WIDTH, BINS * 1.0)), BINS - 1)
+        bins[k, at] += unit
+        groups[k, at // PARTS] += unit
+        total[k] += unit
+
+
+class Counted(Threshold):
+    """Probability by counting: what share of the recent records had as much evidence.
+
+    For raw scores that are evidence in decades, as `evidence` gives: 3 is about one in a thousand by itself. Until
+    enough is counted, a prior of that shape decides; then the stream's own counts do, whatever their law. A burst
+    is a few counts among thousands, so it cannot rescale the rest as it would a fitted tail. Not for raw scores of
+    another kind, and not for scores that drift: what is counted is forgotten only slowly.
+
+    Parameters
+    ----------
+    prior : how many records the prior is worth, > 0. [records]
+    horizon : how many records are remembered, > 1. Rates far below 1 / horizon rest on the prior. [records]
+
+    Cost
+    ----
+    O(1), up to 40 additions a record: compiled .05 us, interpreted 6 us.
+
+    State
+    -----
+    422 numbers: 3.3 KB.
+
+    Notes
+    -----
+    The prior is the tail of a sum of two exponentials in decades, 10^-x (1 + x ln 10): two columns that each keep
+    their promise. The score has a hundredth of a decade more for each decade of log10(1 + raw), so that a stranger
+    record never gets the same score; that is at most 4% of a probability at 40 decades.
+    """
+
+    takes = ("distance", "level")
+
+    def __init__(self, prior: float = 1000.0, horizon: float = 10000.0) -> None:
+        if not prior > 0.0:
+            raise ValueError(f"prior must be > 0, got {prior}")
+        if not horizon > 1.0:
+            raise ValueError(f"horizon must be > 1, got {horizon}")
+        self.prior, self.horizon = prior, horizon
+
+    def state_spec(self, n_features: int) -> Spec:
+        return {
+            "bins": ((BINS,), np.float64),
+            "groups": ((PARTS,), np.float64),
+            "weight": ((), np.float64),
+            "total": ((), np.float64),
+        }
+
+    def step(self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+        score, flag = np.full(len(raw), np.nan), np.zeros(len(raw), np.int8)
+        arrays = [state[name] for name in ("bins", "groups", "weight", "total")]
+        limit = -math.log10(self.params.rate)
+        growth = 1.0 + 1.0 / self.horizon
+        self.run(step, len(raw), raw, slots, rows.learn, float(self.prior), growth, limit, *arrays, score, flag)
+        return score, flag

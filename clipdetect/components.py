@@ -151,12 +151,14 @@ class Feature(Component):
     timed : whether it needs `rows.time`; `--time`, or a format with a time of its own.
     replaces : whether a field it takes is no longer watched itself.
     alarms : whether a finite value is a flag by itself; its columns do not go to the estimator.
+    upward : whether only large values of its columns are strange.
     """
 
     kind = "feature"
     scale_free: ClassVar[bool] = False  # mostly: a count, a logarithm or an hour has its own unit
-    timed: ClassVar[bool] = False
+    timed: bool = False
     alarms: ClassVar[bool] = False
+    upward: ClassVar[bool] = False
     per: str = ""
     replaces: bool = False
 
@@ -175,6 +177,14 @@ class Feature(Component):
         A row is judged by what came before it, and by itself: a rate counts the row, a rarity does not.
         """
         raise NotImplementedError
+
+    def watches(self) -> list[str]:
+        """Shell-style patterns of fields that are to be opened as base columns for it."""
+        return []
+
+    def shown(self, column: int, value: float) -> float:
+        """A column's value as it is told to people: a count where the column is its logarithm."""
+        return value
 
     def say(self, column: int, value: float, expected: float, texts: Mapping[str, str]) -> str:
         """One column's value in words: `14 failed logins a minute from 10.0.0.9, usually 0.2`.

@@ -7,15 +7,15 @@ the value stands: `c.yaml:9:7`, the variable, or the flag. A later layer replace
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
 from clipdetect import registry
 from clipdetect.errors import ConfigError
-from clipdetect.registry import ComponentSpec, coerce, did_you_mean
+from clipdetect.registry import ComponentSpec, did_you_mean
+from clipdetect.settings import READERS, MinChange
 
 if TYPE_CHECKING:
     from clipdetect.detector import Detector
@@ -23,24 +23,18 @@ if TYPE_CHECKING:
 
 ENVIRONMENT = "CLIPDETECT_"
 KEYS = {"input_format": "from", "output_format": "to"}  # names in files and flags that differ from ours
-SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-
-
-class MinChange(NamedTuple):
-    """Least difference from the expected value that counts; both must be reached.
-
-    value : in the field's own unit. percent : of the expected value.
-    """
-
-    value: float = 0.0
-    percent: float = 0.0
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Every setting of a run. `load` makes one from the layers, checked; text is empty where not set."""
 
+    recipe: str = ""
     # what is read
     input_format: str = "auto"
+    pattern: str = ""
+    extract: tuple[str, ...] = ()
+    records_at: str = ""
+    follow: bool = False
     field: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     by: tuple[str, ...] = ()
@@ -52,8 +46,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     max_keys: int = 100_000
     max_line: int = 16 << 20  # [bytes]
     # the model
-    estimator: ComponentSpec = ComponentSpec("level")
-    threshold: ComponentSpec = ComponentSpec("tail")
+    derive: tuple[ComponentSpec, ...] = ()
+    gap: float | None = None  # [s]
+    flatline: int | None = None  # [records]
+    estimator: ComponentSpec = ComponentSpec("level", chosen=False)
+    threshold: ComponentSpec = ComponentSpec("tail", chosen=False)
     patience: int | None = None  # merged into the estimator's parameters by `load`
     warmup: int = 32
     backfill: str = ""
@@ -79,14 +76,45 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     color: Literal["auto", "always", "never"] = "auto"
     progress: Literal["auto", "always", "never"] = "auto"
 
-    def detector(self) -> Detector:
-        """The detector that this configuration asks for. Raises ConfigError where it cannot be made."""
+    def features(self) -> list[ComponentSpec]:
+        """What is derived from records, `gap` and `flatline` included."""
+        found = list(self.derive)
+        if self.gap:
+            found.append(ComponentSpec("gap", {"limit": self.gap}))
+        if self.flatline:
+            found.append(ComponentSpec("flatline", {"length": self.flatline}))
+        return found
+
+    def components(self, features: Sequence[Any]) -> tuple[ComponentSpec, ComponentSpec]:
+        """Estimator and threshold; where none is asked for, those that suit what is watched.
+
+        features : specs of all features. Where only such columns are watched of which the upper side
+        alone is strange, `evidence` and `counted` are right.
+        """
+        made = [registry.get("feature", registry.parse_spec(each).name) for each in features]
+        upward = any(each.upward for each in made) and all(each.upward or each.alarms for each in made)
+        estimator, threshold = self.estimator, self.threshold
+        if upward and not self.field and not estimator.chosen:
+            estimator = ComponentSpec("evidence")
+        if estimator.name == "evidence" and not threshold.chosen:
+            threshold = ComponentSpec("counted")
+        return estimator, threshold
+
+    def detector(self, features: Sequence[Any] | None = None) -> Detector:
+        """The detector that this configuration asks for; `features` instead of its own, where given.
+
+        Raises ConfigError where it cannot be made.
+        """
         from clipdetect.detector import Detector
 
+        features = self.features() if features is None else features
+        estimator, threshold = self.components(features)
         try:
             return Detector(
-                self.estimator,
-                self.threshold,
+                estimator,
+                threshold,
+                features=features,
+                hidden=self.exclude,
                 rate=self.rate,
                 warmup=self.warmup,
                 max_keys=self.max_keys,
@@ -98,147 +126,27 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError(str(error)) from error
 
 
-def fingerprint(config: Config) -> dict[str, Any]:
-    """The settings that a saved state belongs to, as plain JSON values; components with all parameters."""
+def fingerprint(config: Config, features: Sequence[Any] | None = None) -> dict[str, Any]:
+    """The settings that a saved state belongs to, as plain JSON values; components with all parameters.
+
+    features : specs of all features, the configuration's own where left out.
+    """
+    features = config.features() if features is None else features
+    estimator, threshold = config.components(features)
     return {
-        "estimator": registry.resolved(registry.build("estimator", config.estimator)),
-        "threshold": registry.resolved(registry.build("threshold", config.threshold)),
+        "estimator": registry.resolved(registry.build("estimator", estimator)),
+        "threshold": registry.resolved(registry.build("threshold", threshold)),
+        "derive": [registry.resolved(registry.build("feature", each)) for each in features],
         "field": list(config.field),
         "exclude": list(config.exclude),
         "by": list(config.by),
         "time": config.time,
         "label": config.label,
         "coerce": config.coerce,
+        "pattern": config.pattern,
+        "extract": list(config.extract),
         "seed": config.seed,
     }
-
-
-# -- how a setting is read --------------------------------------------------------------------
-
-
-def _name(value: Any) -> str:
-    text: str = coerce(value, str)
-    if not text:
-        raise ValueError("must be a name, got ''")
-    return text
-
-
-def _names(value: Any) -> tuple[str, ...]:
-    """Names from a list, or one name; each once."""
-    return tuple(dict.fromkeys(map(_name, value if isinstance(value, (list, tuple)) else [value])))
-
-
-def _split_names(value: Any) -> tuple[str, ...]:
-    """Likewise, where a text may hold several names with commas between, or none."""
-    return _names([part.strip() for part in value.split(",") if value] if isinstance(value, str) else value)
-
-
-def _text(value: Any) -> str:
-    text: str = coerce(value, str)
-    if "\0" in text:
-        raise ValueError("must not hold a NUL character")
-    return text
-
-
-def _prefix(value: Any) -> str:
-    text = _text(value)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError(f"must be UTF-8 text, got {value!a}") from None
-    return text
-
-
-def _switch(value: Any) -> bool:
-    on: bool = coerce(value, bool)
-    return on
-
-
-def _whole(least: int) -> Callable[[Any], int]:
-    def read(value: Any) -> int:
-        number: int = coerce(value, int)
-        if not least <= number < 1 << 63:
-            raise ValueError(f"must be at least {least}, got {number}" if number < least else f"too large: {number}")
-        return number
-
-    return read
-
-
-def _rate(value: Any) -> float:
-    number: float = coerce(value, float)
-    if not 0.0 < number < 1.0:
-        raise ValueError(f"must be between 0 and 1, got {number:g}")
-    return number
-
-
-def _one_of(*options: str) -> Callable[[Any], str]:
-    def read(value: Any) -> str:
-        if value not in options:
-            near = did_you_mean(value, options) if isinstance(value, str) else ""
-            raise ValueError(f"must be one of {', '.join(options)}, got {value!r}{near}")
-        return str(value)
-
-    return read
-
-
-def _format(value: Any) -> str:
-    return _one_of("auto", *registry.names("format"))(value)
-
-
-def _size(value: Any) -> int:
-    """Bytes, as a number or with K, M or G after it."""
-    found = re.fullmatch(r"([0-9]{1,15})\s*([KMG]?)(?:i?B)?", str(value).strip(), re.IGNORECASE | re.ASCII)
-    if not found or not int(found[1]):
-        raise ValueError(f"must be a number of bytes such as 65536, 64K or 16M, got {value!r}")
-    return int(found[1]) * SIZES[found[2].upper()]
-
-
-def _min_change(value: Any) -> MinChange:
-    percent = isinstance(value, str) and value.strip().endswith("%")
-    try:
-        number: float = coerce(value.strip()[:-1] if percent else value, float)
-    except ValueError:
-        number = -1.0
-    if number < 0.0:
-        raise ValueError(f"must be a number >= 0, or a share such as 10%, got {value!r}")
-    return MinChange(percent=number) if percent else MinChange(value=number)
-
-
-_READERS: dict[str, Callable[[Any], Any]] = {
-    "input_format": _format,
-    "field": _names,
-    "exclude": _names,
-    "by": _split_names,
-    "time": _text,
-    "label": _text,
-    "coerce": _switch,
-    "on_error": _one_of("pass", "skip", "fail"),
-    "max_fields": _whole(1),
-    "max_keys": _whole(1),
-    "max_line": _size,
-    "estimator": registry.parse_spec,
-    "threshold": registry.parse_spec,
-    "patience": _whole(1),
-    "warmup": _whole(8),
-    "backfill": _text,
-    "freeze": _switch,
-    "seed": _whole(0),
-    "engine": _one_of("auto", "python", "numba"),
-    "rate": _rate,
-    "direction": _one_of("both", "up", "down"),
-    "min_change": _min_change,
-    "exit_code": _switch,
-    "output_format": _format,
-    "only_anomalies": _switch,
-    "bands": _switch,
-    "prefix": _prefix,
-    "state": _text,
-    "checkpoint_every": _whole(1),
-    "quiet": _switch,
-    "verbose": _switch,
-    "color": _one_of("auto", "always", "never"),
-    "progress": _one_of("auto", "always", "never"),
-}
 
 
 # -- layers -----------------------------------------------------------------------------------
@@ -267,10 +175,13 @@ class Resolved(NamedTuple):
 
 
 class _Given(NamedTuple):
+    """layer : 1 recipe, 2 file, 3 environment, 4 flags. document : of the first two."""
+
     setting: str
     value: Any
     place: str
     layer: int
+    document: Document | None = None
 
 
 def load(
@@ -294,47 +205,62 @@ def load(
         document = yaml_file.read(path)
     problems: list[str] = []
     chosen: dict[str, _Given] = {}
-    layers = (*_file_layer(document, problems), *_environment_layer(environ, problems), *_flag_layer(flags or {}))
+    layers = [*_file_layer(document, problems), *_environment_layer(environ, problems), *_flag_layer(flags or {})]
+    layers = [*_recipe_layer(layers, problems), *layers]
     for given in layers:
         try:
-            chosen[given.setting] = given._replace(value=_READERS[given.setting](given.value))
+            chosen[given.setting] = given._replace(value=READERS[given.setting](given.value))
         except registry.SpecError as error:
-            problems.append(_located(error, given, document, (key(given.setting), *error.path)))
+            problems.append(_located(error, given, (key(given.setting), *error.path)))
         except ValueError as error:
             problems.append(f"{given.place}: {_named(given)}{error}")
-    problems += _settle(chosen, document)
+    problems += _settle(chosen)
     if problems:
         raise ConfigError("\n".join(problems))
-    origins = {name: chosen[name].place if name in chosen else "default" for name in _READERS}
+    origins = {name: chosen[name].place if name in chosen else "default" for name in READERS}
     return Resolved(Config(**{name: given.value for name, given in chosen.items()}), origins)
+
+
+def _recipe_layer(layers: list[_Given], problems: list[str]) -> Iterator[_Given]:
+    """The settings of the recipe that the other layers ask for, which all of them beat."""
+    from clipdetect.settings import recipes
+
+    asked = [given for given in layers if given.setting == "recipe"]
+    path = recipes().get(asked[-1].value) if asked and isinstance(asked[-1].value, str) else None
+    if path is not None:
+        from clipdetect import yaml_file
+
+        document = yaml_file.read(str(path), f"recipe {path.stem}")
+        document.values.pop("about", None)
+        yield from (given._replace(layer=1) for given in _file_layer(document, problems))
 
 
 def _file_layer(document: Document | None, problems: list[str]) -> Iterator[_Given]:
     if document is None:
         return
-    settings = {key(name): name for name in _READERS}
+    settings = {key(name): name for name in READERS}
     for name, value in document.values.items():
         if name not in settings:
             place = document.where((name,), key=True)
             problems.append(f"{place}: unknown setting {name!r}{did_you_mean(name, settings)}")
         elif value is not None:  # `name:` with nothing after it leaves the default
-            yield _Given(settings[name], value, document.where((name,)), 1)
+            yield _Given(settings[name], value, document.where((name,)), 2, document)
 
 
 def _environment_layer(environ: Mapping[str, str], problems: list[str]) -> Iterator[_Given]:
-    settings = {variable(name): name for name in _READERS}
+    settings = {variable(name): name for name in READERS}
     for name, value in environ.items():
         if not value or not name.startswith(ENVIRONMENT) or name == ENVIRONMENT + "CONFIG":
             continue
         if name in settings:
-            several = settings[name] in ("field", "exclude")
-            parts = [part.strip() for part in value.split(",")] if several else value
-            yield _Given(settings[name], parts, name, 2)
+            separator = {"field": ",", "exclude": ",", "derive": ";"}.get(settings[name])
+            parts = [part.strip() for part in value.split(separator)] if separator else value
+            yield _Given(settings[name], parts, name, 3)
             continue
         # Others may own such names (Kubernetes sets CLIPDETECT_SERVICE_HOST for a service of that
         # name), so only what is close to a setting's name is an error.
         short = name.removeprefix(ENVIRONMENT).lower()
-        near = did_you_mean(short, map(key, _READERS), 0.75)
+        near = did_you_mean(short, map(key, READERS), 0.75)
         if near:
             problems.append(f"{name}: unknown setting {short!r}{near}")
 
@@ -342,16 +268,16 @@ def _environment_layer(environ: Mapping[str, str], problems: list[str]) -> Itera
 def _flag_layer(flags: Mapping[str, Any]) -> Iterator[_Given]:
     for name, value in flags.items():
         if value is not None and value != ():
-            yield _Given(name, value, flag(name), 3)
+            yield _Given(name, value, flag(name), 4)
 
 
 def _named(given: _Given) -> str:
     """The setting's name before a message, where the place does not say it."""
-    return f"{key(given.setting)}: " if given.layer == 1 else ""
+    return f"{key(given.setting)}: " if given.document is not None else ""
 
 
-def _settle(chosen: dict[str, _Given], document: Document | None) -> list[str]:
-    """What concerns several settings: `patience`, the components' parameters, a label that is watched."""
+def _settle(chosen: dict[str, _Given]) -> list[str]:
+    """What concerns several settings: `patience`, the components' parameters, a label that is watched, the pattern."""
     try:
         patience = _merge_patience(chosen)
     except ValueError as error:
@@ -365,7 +291,13 @@ def _settle(chosen: dict[str, _Given], document: Document | None) -> list[str]:
         except registry.SpecError as error:
             merged = patience is not None and error.path[2:] == ("patience",)
             given = patience if merged and patience is not None else chosen[kind]
-            problems.append(_located(error, given, document, error.path))
+            problems.append(_located(error, given, error.path))
+    problems += _derive_problems(chosen)
+    pattern, format = chosen.get("pattern"), chosen.get("input_format")
+    if pattern and pattern.value and (format is None or format.value == "auto"):
+        chosen["input_format"] = pattern._replace(setting="input_format", value="pattern")
+    elif format and format.value == "pattern" and not (pattern and pattern.value):
+        problems.append(f"{format.place}: the format 'pattern' needs --pattern REGEX")
     if "field" in chosen:
         watched = chosen["field"]
         for name in ("by", "time", "label"):
@@ -374,6 +306,19 @@ def _settle(chosen: dict[str, _Given], document: Document | None) -> list[str]:
                 if each in watched.value:
                     problems.append(f"{watched.place}: {each!r} is {flag(name)} already and cannot be watched too")
     return problems
+
+
+def _derive_problems(chosen: dict[str, _Given]) -> Iterator[str]:
+    given = chosen.get("derive")
+    for i, spec in enumerate(given.value if given else ()):
+        try:
+            registry.build("feature", spec)
+        except registry.SpecError as error:
+            assert given is not None
+            place = given.place
+            if given.document is not None:
+                place = given.document.where(("derive", i, *error.path[1:]), error.on_key)
+            yield f"{place}: {error}"
 
 
 def _merge_patience(chosen: dict[str, _Given]) -> _Given | None:
@@ -399,11 +344,11 @@ def _merge_patience(chosen: dict[str, _Given]) -> _Given | None:
     return patience
 
 
-def _located(error: registry.SpecError, given: _Given, document: Document | None, path: tuple[str, ...]) -> str:
+def _located(error: registry.SpecError, given: _Given, path: tuple[str, ...]) -> str:
     """The error with its place: inside the file where the value stands there, else the flag or variable."""
     place = given.place
-    if document is not None and given.layer == 1 and given.setting == path[0]:
-        place = document.where(path, error.on_key)
+    if given.document is not None and given.setting == path[0]:
+        place = given.document.where(path, error.on_key)
     return f"{place}: {'.'.join(path)}: {error.problem}" if path[1:] else f"{place}: {error.problem}"
 
 
@@ -412,10 +357,12 @@ def to_yaml(resolved: Resolved) -> str:
     from clipdetect.yaml_file import dump
 
     lines = []
-    for name in _READERS:
+    for name in READERS:
         value = getattr(resolved.config, name)
         if isinstance(value, ComponentSpec):
             value = _nested(registry.resolved(registry.build(name, value)))
+        elif name == "derive":
+            value = [_nested(registry.resolved(registry.build("feature", each))) for each in value]
         elif isinstance(value, MinChange):
             value = f"{value.percent!r}%".replace(".0%", "%") if value.percent else value.value
         lines.append(f"{key(name)}: {dump(value)}  # {resolved.origins[name]}\n")

@@ -15,6 +15,7 @@ import numpy as np
 from clipdetect.components import Feature, Params, Rows, State
 from clipdetect.keys import KeyTable
 from clipdetect.numerics.hashing import category, joined
+from clipdetect.numerics.words import matching
 
 SEEN = 1 << 16  # hashes of key texts that are remembered
 
@@ -50,19 +51,23 @@ class Place:
 
 
 class Derivation:
-    """The features of a run, in order.
+    """The features of a run, in order; a later one may take what an earlier one makes.
 
+    hidden : names or patterns of columns that are made for later features only, and not judged.
     tables : key table by `per` field; the model's own keys are not among them.
     watched : base columns that go to the estimator; derived : names of the columns made;
     alarms : names of the columns that are flags by themselves.
     """
 
-    def __init__(self, features: Sequence[Feature], max_keys: int) -> None:
+    def __init__(self, features: Sequence[Feature], max_keys: int, hidden: Sequence[str] = ()) -> None:
         self.features = list(features)
+        self.hidden = hidden
         self.tables = {each.per: KeyTable(max_keys) for each in self.features if each.per}
+        self.made: set[str] = set()
         self.watched: list[str] = []
         self.derived: list[str] = []
         self.alarms: list[str] = []
+        self.makers: dict[str, tuple[Feature, int]] = {}  # of each derived column and alarm
         self._base: dict[str, int] = {}
         self._hashes: dict[str, int] = {}
 
@@ -70,14 +75,19 @@ class Derivation:
         """Learn the columns that are open. Raises ValueError where two features make the same column."""
         self._base = {name: j for j, name in enumerate(base)}
         replaced: set[str] = set()
-        self.derived, self.alarms = [], []
+        self.derived, self.alarms, self.makers = [], [], {}
         for each in self.features:
             each.bind(base, params)
             if each.replaces:
                 replaced.update(name for name, kind in each.inputs() if kind == "number")
             (self.alarms if each.alarms else self.derived).extend(each.names())
+            self.makers.update({name: (each, column) for column, name in enumerate(each.names())})
         self.watched = [name for name in base if name not in replaced]
         made = self.derived + self.alarms
+        self.made = set(made)
+        self.derived = [
+            name for name in self.derived if not any(name in matching(each, [name]) for each in self.hidden)
+        ]
         twice = [name for name in made if made.count(name) > 1 or name in self.watched]
         if twice:
             raise ValueError(f"two columns are called {twice[0]!r}; give one of the features another name=")
@@ -89,9 +99,10 @@ class Derivation:
     def wanted(self) -> tuple[list[str], list[str]]:
         """Names of the numbers and of the categories that features take, each once."""
         inputs = [each for feature in self.features for each in feature.inputs()]
-        numbers = dict.fromkeys(each.field for each in inputs if each.kind == "number")
+        numbers = dict.fromkeys(each.field for each in inputs if each.kind == "number" and each.field not in self.made)
         categories = dict.fromkeys(each.field for each in inputs if each.kind == "category")
-        return list(numbers), list({**categories, **dict.fromkeys(self.tables)})
+        entities = dict.fromkeys(name for per in self.tables for name in per.split("+"))
+        return list(numbers), list({**categories, **entities})
 
     def places(
         self, slots: np.ndarray, fresh: Sequence[int], keys: Sequence[str] | None, inputs: Inputs
@@ -103,7 +114,9 @@ class Derivation:
         found = {"": Place(None, slots, fresh)}
         own = None if keys is None or not self.tables else self._hashed(keys)
         for per, table in self.tables.items():
-            values = self._column(inputs.categories, per, len(slots))
+            values, *others = [self._column(inputs.categories, name, len(slots)) for name in per.split("+")]
+            for each in others:
+                values = joined(values, each)
             index = np.flatnonzero(values >= 0)
             entities = values[index] if own is None else joined(own[index], values[index])
             found[per] = Place(index, *table.assign(entities.tolist(), len(index)))
@@ -120,9 +133,10 @@ class Derivation:
         self, views: Mapping[str, State], places: Mapping[str, Place], rows: Rows, inputs: Inputs
     ) -> Iterator[tuple[Feature, np.ndarray]]:
         """Each feature with its columns (n, m), all rows."""
-        n = len(rows.X)
+        n, known = len(rows.X), dict(inputs.numbers)
         for prefix, each in self.stages().items():
-            place, columns = places[each.per], [self._input(name, kind, rows, inputs) for name, kind in each.inputs()]
+            place = places[each.per]
+            columns = [self._input(name, kind, rows, known, inputs.categories) for name, kind in each.inputs()]
             own = rows.of(place.index)
             if place.index is None:
                 made = each.step(views[prefix], place.slots, columns, own)
@@ -131,15 +145,16 @@ class Derivation:
                 if len(place.index):
                     columns = [column[place.index] for column in columns]
                     made[place.index] = each.step(views[prefix], place.slots, columns, own)
+            known.update(zip(each.names(), made.T, strict=True))
             yield each, made
 
-    def _input(self, name: str, kind: str, rows: Rows, inputs: Inputs) -> np.ndarray:
+    def _input(
+        self, name: str, kind: str, rows: Rows, numbers: Mapping[str, np.ndarray], categories: Mapping[str, np.ndarray]
+    ) -> np.ndarray:
         """(n,) contiguous; a number that is not handed in may be one of the base columns."""
-        if kind == "number" and name not in inputs.numbers and name in self._base:
-            j = self._base[name]
-            return np.ascontiguousarray(rows.X[:, j])
-        given = inputs.numbers if kind == "number" else inputs.categories
-        return np.array(self._column(given, name, len(rows.X)))
+        if kind == "number" and name not in numbers and name in self._base:
+            return np.ascontiguousarray(rows.X[:, self._base[name]])
+        return np.array(self._column(numbers if kind == "number" else categories, name, len(rows.X)))
 
     @staticmethod
     def _column(given: Mapping[str, np.ndarray], name: str, n: int) -> np.ndarray:

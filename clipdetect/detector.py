@@ -44,6 +44,7 @@ class Detector:
     ----------
     estimator, threshold, changepoint, features : a name, `name:param=value,...`, a mapping as in the
         YAML file, or an instance; `changepoint` may be None.
+    hidden : names or patterns of derived columns that only other features take.
     fields : names of the columns; found from the first rows (`c1`, `c2`, ...) if None.
     rate : wanted share of flagged records on clean data, in (0, 1).
     warmup : raw scores a key must have given before it is scored, >= 8.
@@ -63,6 +64,7 @@ class Detector:
         *,
         changepoint: Any = None,
         features: Sequence[Any] = (),
+        hidden: Sequence[str] = (),
         fields: Sequence[str] | None = None,
         rate: float = 0.001,
         warmup: int = 32,
@@ -80,7 +82,7 @@ class Detector:
         self.estimator = _component("estimator", estimator, Estimator)
         self.threshold = _component("threshold", threshold, Threshold)
         self.changepoint = None if changepoint is None else _component("changepoint", changepoint, ChangePointDetector)
-        self.features = Derivation([_component("feature", each, Feature) for each in features], max_keys)
+        self.features = Derivation([_component("feature", each, Feature) for each in features], max_keys, hidden)
         self.params = Params(self.engine, float(rate), int(warmup), self.estimator.raw_kind)
         self.rebase, self.bands, self.seed = rebase, bands, seed
         self.keys = KeyTable(max_keys)
@@ -282,8 +284,10 @@ class Detector:
         for each, made in self.features.step(views, places, rows, inputs):
             if each.alarms:
                 alarms.append(made)
-            else:
-                full[:, [place[name] for name in each.names()]] = made
+                continue
+            for column, name in enumerate(each.names()):
+                if name in place:
+                    full[:, place[name]] = made[:, column]
         rows.X = full
         return np.hstack(alarms) if alarms else None
 

@@ -31,9 +31,8 @@ class Talk:
     def __init__(self, quiet: bool, verbose: bool, color: When, progress: When) -> None:
         self.quiet, self.verbose = quiet, verbose
         terminal = sys.stderr is not None and sys.stderr.isatty()
-        plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
-        forced = color == "always" or (color == "auto" and bool(os.environ.get("FORCE_COLOR")))
-        self.color = forced or (color == "auto" and terminal and not plain)
+        self.when = color
+        self.color = self.paints(2)
         idle_screen = terminal and not quiet and not sys.stdout.isatty() and "CI" not in os.environ
         self.shows_progress = progress == "always" or (progress == "auto" and idle_screen)
         self.started = time.monotonic()
@@ -42,6 +41,18 @@ class Talk:
         self._first: dict[str, str] = {}
         self._status: Any = None
         self._updated = 0.0
+
+    def paints(self, fd: int) -> bool:
+        """Whether colours go to a file descriptor."""
+        if self.when != "auto":
+            return self.when == "always"
+        if os.environ.get("FORCE_COLOR"):
+            return True
+        plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
+        try:
+            return os.isatty(fd) and not plain
+        except OSError:  # closed
+            return False
 
     def error(self, message: str) -> None:
         """Something failed; said even with `--quiet`."""

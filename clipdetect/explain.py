@@ -1,17 +1,70 @@
-"""Why a record was flagged, and whether the deviation is one that the user cares about."""
+"""From numbers to verdicts: which records are flagged, and why, in numbers and in words."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 
-from clipdetect.records import Reason
+from clipdetect.components import Feature
+from clipdetect.config import Config
+from clipdetect.detector import Detector
+from clipdetect.records import Annotation, Reason
+from clipdetect.scored import Scored
 
 MOST_REASONS = 5
 Direction = Literal["both", "up", "down"]
+Texts = Callable[[int, Sequence[str]], Mapping[str, str]]
+
+
+def annotation(config: Config, detector: Detector, scored: Scored, texts: Texts) -> Annotation:
+    """What is appended to n records.
+
+    texts : gives the texts of some fields of record i, for derived columns to speak of.
+    """
+    fields, makers = detector.columns, detector.features.makers
+    why: dict[int, list[Reason]] = {}
+    anomaly = scored.flag == 1
+    for i in np.flatnonzero(anomaly).tolist():
+        found = reasons(fields, scored.X[i], scored.expected[i], scored.scale[i])
+        found = [told(each, makers, texts, i) if each.field in makers else each for each in found]
+        if matters(found, config.direction, config.min_change.value, config.min_change.percent):
+            why[i] = found
+        else:
+            anomaly[i] = False
+    if scored.alarms is not None:
+        for i in np.flatnonzero(np.isfinite(scored.alarms).any(axis=1)).tolist():
+            values = zip(detector.features.alarms, scored.alarms[i].tolist(), strict=True)
+            own = [Reason(name, value, math.nan, math.nan) for name, value in values if math.isfinite(value)]
+            why[i] = [*[told(each, makers, texts, i) for each in own], *why.get(i, [])]
+            anomaly[i] = True
+    bands = seen = None
+    if scored.low is not None and scored.high is not None:
+        bands = (scored.expected, scored.low, scored.high)
+        seen = ~(np.isnan(scored.expected) & np.isnan(scored.X))
+    abstain = scored.flag == 2
+    return Annotation(
+        fields=fields,
+        score=scored.score,
+        anomaly=anomaly,
+        why=why,
+        abstain=abstain if abstain.any() else None,
+        changepoint=scored.changed,
+        bands=bands,
+        seen=seen,
+        keep=anomaly if config.only_anomalies else None,
+    )
+
+
+def told(reason: Reason, makers: Mapping[str, tuple[Feature, int]], texts: Texts, i: int) -> Reason:
+    """A derived column's reason in its own words and unit; `deviation` stays that of the column."""
+    feature, column = makers[reason.field]
+    names = [each.field for each in feature.inputs()] + ([feature.per] if feature.per else [])
+    text = feature.say(column, reason.value, reason.expected, texts(i, names))
+    value, expected = feature.shown(column, reason.value), feature.shown(column, reason.expected)
+    return reason._replace(value=value, expected=expected, text=text)
 
 
 def reasons(fields: Sequence[str], x: np.ndarray, expected: np.ndarray, scale: np.ndarray) -> list[Reason]:

@@ -19,16 +19,20 @@ from clipdetect import registry, state
 from clipdetect.config import Config, fingerprint
 from clipdetect.display import Talk
 from clipdetect.errors import ClipdetectError, ConfigError, InputError, OutputError, StateError
-from clipdetect.explain import matters, reasons
+from clipdetect.explain import Texts, annotation
 from clipdetect.formats import sniff
-from clipdetect.formats.select import Selection
-from clipdetect.records import Annotation, Batch, Format, FormatOptions
+from clipdetect.formats.beside import subject, text_of
+from clipdetect.formats.log_lines import LogLines
+from clipdetect.formats.objects import look_up
+from clipdetect.records import Batch, Format
 from clipdetect.scored import Scored
 from clipdetect.sink import ClosedPipe, Sink
 from clipdetect.source import FULL_READ, Interrupted, Signals, Source
+from clipdetect.wiring import options, selection
 
 FORK_FROM = 1 << 24  # bytes of state from which a checkpoint is saved by a child process
 CLOSED_PIPE, FOUND, FAILED = 141, 10, 1  # exit codes
+WRITABLE = ("jsonl", "json", "csv", "tsv")  # formats that any record can be written in
 
 
 def run(config: Config, paths: Sequence[str], sink: Sink | None = None) -> int:
@@ -52,32 +56,32 @@ class Pipeline:
 
     def __init__(self, config: Config, signals: Signals, talk: Talk, sink: Sink) -> None:
         self.config, self.signals, self.talk, self.sink = config, signals, talk, sink
-        self.detector = config.detector()
-        self.detector.paces_engine = False  # that depends on what the input does
-        self.selection = Selection(
-            config.field, config.exclude, config.max_fields, (*config.by, config.time, config.label)
-        )
-        self.detector.open_columns(self.selection.columns)
-        self.options = FormatOptions(
-            by=tuple(config.by),
-            time=config.time,
-            label=config.label,
-            coerce=config.coerce,
-            prefix=config.prefix,
-            pass_bad=config.on_error == "pass",
-            only_anomalies=config.only_anomalies,
-            bands=config.bands,
-            max_line=config.max_line,
-        )
-        self.fingerprint = fingerprint(config)
+        self.derived_from: tuple[str, ...] = ()  # features that the input's format brought along
+        self._build(())
         self.reader: Format | None = None
         self.writer: Format | None = None
-        self.records = self.flagged = self.saved_at = 0
+        self.records = self.flagged = self.saved_at = self.steps_back = 0
+        self.latest = -np.inf  # time of the last record that had one
         self.failed = self.writing = False
         self._child = 0  # process that saves a checkpoint
-        self.selection_then = self.selection.snapshot()  # as it was when the last block was written
         self._before = (self.selection_then, 0, 0)
         self.switch_told = self.eviction_told = self.unseen_told = False
+
+    def _build(self, derive: Sequence[str]) -> None:
+        """Detector, selection of fields and options of formats; `derive` are features beside the configured ones."""
+        config = self.config
+        self.derived_from = tuple(derive)
+        features = [*derive, *config.features()]
+        self.fingerprint = fingerprint(config, features)
+        self.detector = config.detector(features)
+        self.detector.paces_engine = False  # that depends on what the input does
+        self.selection = selection(config, self.detector)
+        try:
+            self.detector.open_columns(self.selection.columns)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+        self.options = options(config, self.detector)
+        self.selection_then = self.selection.snapshot()  # as it was when the last block was written
 
     # -- the whole run ------------------------------------------------------------------------
 
@@ -190,16 +194,41 @@ class Pipeline:
                 self.talk.note(
                     "no known format: lines pass through unscored; name one with --from, or pick out numbers"
                 )
+        made: type[Format] = registry.get("format", name)
+        self._settle(made)
         target = self.config.output_format
-        converts = self.writing and target not in ("auto", name) and name != "text"
-        if converts and target in ("plain", "text"):
-            raise ConfigError(f"--to {target}: {name} records cannot be written so; use jsonl, json, csv or tsv")
-        options = replace(self.options, objects=converts)
-        self.reader = registry.get("format", name)(options, self.selection)
+        as_text = target == "text" and issubclass(made, LogLines)
+        own = target in ("auto", name) or (target == "jsonl" and issubclass(made, LogLines)) or name == "text"
+        converts = self.writing and not (own or as_text)
+        if converts and target not in WRITABLE:
+            raise ConfigError(f"--to {target}: {name} records cannot be written so; use one of {', '.join(WRITABLE)}")
+        screen = as_text and self.sink.terminal
+        settled = replace(
+            self.options, objects=converts, as_text=as_text, terminal=screen, color=screen and self.talk.paints(1)
+        )
+        self.reader = made(settled, self.selection)
         if converts:
-            self.writer = registry.get("format", target)(options, self.selection)
+            self.writer = registry.get("format", target)(settled, self.selection)
             self.sink.write(self.writer.begin())
         return True
+
+    def _settle(self, made: type[Format]) -> None:
+        """What the format decides: the features where none are asked for, and whether records have times."""
+        asked = self.config.field or self.config.derive
+        derive = () if asked else made.derive
+        if derive != self.derived_from:
+            if self.detector.keys.clock:
+                old, new = (", ".join(each) or "the fields themselves" for each in (self.derived_from, derive))
+                raise StateError(
+                    f"the state was learned from {old}, but {made.name} records are judged by {new}; "
+                    "name the format with --from, or another state file"
+                )
+            self._build(derive)
+        if not (self.config.time or made.timed):
+            for each in self.detector.features.features:
+                if each.timed:
+                    name = type(each).__name__.lower()
+                    raise ConfigError(f"{name} needs the time of each record: name its field with --time")
 
     # -- one block ----------------------------------------------------------------------------
 
@@ -207,18 +236,19 @@ class Pipeline:
         stop = None
         if batch.problems and self.config.on_error == "fail":
             stop = batch.problems[0]
-            batch = _before(batch, stop.piece)
+            batch = batch.until(stop.piece)
         self.talk.problems(source.name, batch.problems, batch.values)
         if self.config.state:
             self.detector.begin()
             self._before = (self.selection_then, self.records, self.flagged)
-        annotation = self._annotate(batch, self._score(batch))
+        self._count_steps_back(batch.time)
+        found = annotation(self.config, self.detector, self._score(batch), self._texts(batch))
         self.records += len(batch.rows) + len(batch.problems)
         if self.writing:
-            self.flagged += int(np.count_nonzero(annotation.anomaly))
+            self.flagged += int(np.count_nonzero(found.anomaly))
             codec = self.writer or self.reader
             assert codec is not None
-            out = self.writer.render(batch, annotation) if self.writer else codec.splice(batch, annotation)
+            out = self.writer.render(batch, found) if self.writer else codec.splice(batch, found)
             if out:
                 self.sink.write(out)
             if self.config.state:
@@ -238,34 +268,28 @@ class Pipeline:
             learn=not (self.config.freeze and self.writing),
             opened=batch.opened,
             fields=self.selection.columns,
+            numbers=batch.numbers,
+            categories=batch.categories,
         )
 
-    def _annotate(self, batch: Batch, scored: Scored) -> Annotation:
-        config, fields = self.config, self.detector.columns
-        why = {}
-        anomaly = scored.flag == 1
-        for i in np.flatnonzero(anomaly).tolist():
-            found = reasons(fields, scored.X[i], scored.expected[i], scored.scale[i])
-            if matters(found, config.direction, config.min_change.value, config.min_change.percent):
-                why[i] = found
-            else:
-                anomaly[i] = False
-        bands = seen = None
-        if scored.low is not None and scored.high is not None:
-            bands = (scored.expected, scored.low, scored.high)
-            seen = ~(np.isnan(scored.expected) & np.isnan(scored.X))
-        abstain = scored.flag == 2
-        return Annotation(
-            fields=fields,
-            score=scored.score,
-            anomaly=anomaly,
-            why=why,
-            abstain=abstain if abstain.any() else None,
-            changepoint=scored.changed,
-            bands=bands,
-            seen=seen,
-            keep=anomaly if config.only_anomalies else None,
-        )
+    def _texts(self, batch: Batch) -> Texts:
+        """Fetches the texts of fields back from a record, for what is said of it."""
+
+        def texts(i: int, names: Sequence[str]) -> dict[str, str]:
+            assert self.reader is not None
+            record = self.reader.record(batch.pieces[int(batch.rows[i])])
+            return {name: text_of(look_up(record, subject(name))) for name in names}
+
+        return texts
+
+    def _count_steps_back(self, time: np.ndarray | None) -> None:
+        """Records earlier than the one before them; NaN times are skipped."""
+        if time is None:
+            return
+        known = time[np.isfinite(time)]
+        if len(known):
+            self.steps_back += int(np.count_nonzero(np.diff(known, prepend=self.latest) < 0.0))
+            self.latest = float(known[-1])
 
     def _after_block(self, source: Source) -> None:
         engine = self.detector.engine
@@ -279,7 +303,7 @@ class Pipeline:
             if engine.error is not None and not self.switch_told:
                 self.switch_told = True
                 self.talk.note(f"the compiler failed, going on interpreted: {engine.error}")
-        if self.detector.keys.evicted and not self.eviction_told:
+        if self.detector.evicted and not self.eviction_told:
             self.eviction_told = True
             self.talk.note(f"more than {self.config.max_keys:,} keys: the least recently used are evicted (--max-keys)")
         for name in self.selection.drain():
@@ -297,14 +321,17 @@ class Pipeline:
             self.talk.note(message)
             if self.config.on_error == "fail":
                 self.failed = True
-        self.talk.detail("watching " + (", ".join(self.selection.columns) or "no field"))
+        self.talk.detail("watching " + (", ".join(self.detector.columns) or "no field"))
 
     def _counters(self) -> list[str]:
-        evicted = self.detector.keys.evicted
-        return [
+        evicted = self.detector.evicted
+        found = [
             f"{self.records:,} records, {self.flagged:,} flagged, {len(self.detector.keys):,} keys"
             + (f", {evicted:,} evicted" if evicted else "")
         ]
+        if self.steps_back:
+            found.append(f"{self.steps_back:,} records are earlier than the one before; they count as of its time")
+        return found
 
     # -- state --------------------------------------------------------------------------------
 
@@ -319,6 +346,7 @@ class Pipeline:
                 raise ConfigError(f"{path}: no such folder for the state file: {folder}")
             return False
         head, keys, arrays = state.load(path)
+        self._build(head["derived_from"])
         state.check_config(path, head["config"], self.fingerprint)
         try:
             self.selection.restore(head["selection"])
@@ -364,7 +392,8 @@ class Pipeline:
         detector, keys, arrays = self.detector.dump()
         head = {
             "records": self.records,
-            "fields": self.selection.columns,
+            "fields": self.detector.columns,
+            "derived_from": list(self.derived_from),
             "config": self.fingerprint,
             "selection": self.selection_then,
             "detector": detector,
@@ -378,26 +407,3 @@ class Pipeline:
             self.detector.undo()
             self.selection_then, self.records, self.flagged = self._before
             self.selection.restore(self.selection_then)
-
-
-def _before(batch: Batch, piece: int) -> Batch:
-    """The part of a batch before one of its pieces."""
-    n = int(np.searchsorted(batch.rows, piece))
-
-    def cut(values: np.ndarray | None) -> np.ndarray | None:
-        return None if values is None else values[:n]
-
-    return replace(
-        batch,
-        pieces=batch.pieces[:piece],
-        rows=batch.rows[:n],
-        X=batch.X[:n],
-        keys=None if batch.keys is None else batch.keys[:n],
-        time=cut(batch.time),
-        label=cut(batch.label),
-        opened=[each for each in batch.opened if each[0] < n],
-        problems=[],
-        values=[],
-        objects=None if batch.objects is None else batch.objects[:n],
-        unended=False,
-    )

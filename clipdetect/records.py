@@ -6,7 +6,7 @@ nothing of models; the detector knows nothing of bytes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -89,6 +89,30 @@ class Batch:
     continued: bool = False
     unended: bool = False
 
+    def until(self, piece: int) -> Batch:
+        """The part before one of its pieces, without problems."""
+        n = int(np.searchsorted(self.rows, piece))
+
+        def cut(values: np.ndarray | None) -> np.ndarray | None:
+            return None if values is None else values[:n]
+
+        return replace(
+            self,
+            pieces=self.pieces[:piece],
+            rows=self.rows[:n],
+            X=self.X[:n],
+            keys=None if self.keys is None else self.keys[:n],
+            time=cut(self.time),
+            label=cut(self.label),
+            numbers={name: each[:n] for name, each in self.numbers.items()},
+            categories={name: each[:n] for name, each in self.categories.items()},
+            opened=[each for each in self.opened if each[0] < n],
+            problems=[],
+            values=[],
+            objects=None if self.objects is None else self.objects[:n],
+            unended=False,
+        )
+
 
 @dataclass(slots=True)
 class Annotation:
@@ -128,7 +152,8 @@ class FormatOptions:
     max_line : a longer record is a bad one. [bytes]
     objects : the batch must carry `objects`, because another format writes them.
     numbers, categories : dotted paths that features take; the batch carries them by these names. A
-        category `shape(NAME)` is the shape of the text NAME: the text without its variable parts.
+        category `shape(NAME)` is the shape of the text NAME, the text without its variable parts, and
+        `keys(NAME)` the set of names in the object NAME; `NAME~REGEX` is one where the expression is found.
     pattern : regular expression of the format `pattern`. extract : regular expressions whose named
         groups, found in a record's message, become fields of the record. records_at : dotted path of
         the array of records in a JSON document.

@@ -33,16 +33,22 @@ FOLDERS = {
     "format": "formats",
 }
 # The folder of formats holds their shared helpers too, so their names are written out.
-FORMATS = ("jsonl", "json", "csv", "tsv", "plain", "text")
+FORMATS = (
+    "jsonl", "journald", "json", "access", "syslog", "logfmt", "log", "csv", "tsv", "ssv", "plain", "pattern", "text",
+)  # fmt: skip
 WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
 @dataclass(frozen=True)
 class ComponentSpec:
-    """A component asked for: its name, and the parameters that are not left at their defaults."""
+    """A component asked for: its name, and the parameters that are not left at their defaults.
+
+    chosen : False where nobody asked for it, so that it may give way to what suits better.
+    """
 
     name: str
     params: dict[str, Any] = field(default_factory=dict)
+    chosen: bool = field(default=True, compare=False)
 
 
 class SpecError(ValueError):

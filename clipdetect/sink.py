@@ -20,6 +20,11 @@ class Sink:
     def __init__(self, fd: int = 1) -> None:
         self.fd = fd
 
+    @property
+    def terminal(self) -> bool:
+        """Whether a person looks at it."""
+        return os.isatty(self.fd)
+
     def write(self, data: bytes) -> None:
         """Write all of it.
 

@@ -117,6 +117,18 @@ class Signals:
             raise Interrupted(self.number)
         return fd in ready
 
+    def sleep(self, seconds: float) -> None:
+        """Wait that long, or until SIGUSR1. Raises Interrupted when a signal asks for the end, at once."""
+        if not self.number:
+            poll = select.poll()
+            if self._wake is not None:
+                poll.register(self._wake[0], select.POLLIN)
+            if poll.poll(seconds * 1000.0) and self._wake is not None:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self._wake[0], 4096)
+        if self.number:
+            raise Interrupted(self.number)
+
 
 class _Decompressor(Protocol):
     def take(self, data: bytes, final: bool) -> Iterator[bytes]: ...

@@ -124,8 +124,8 @@ class Document:
         return float(text) if _FLOAT.fullmatch(text) else _SPECIAL.get(text.lower(), text)
 
 
-def read(path: str) -> Document:
-    """A file's settings. Raises ConfigError where it cannot be read."""
+def read(path: str, name: str = "") -> Document:
+    """A file's settings; `name` stands for its path in messages. Raises ConfigError where it cannot be read."""
     try:
         with open(path, encoding="utf-8-sig") as file:
             text = file.read()
@@ -133,7 +133,7 @@ def read(path: str) -> Document:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8, at byte {error.start + 1}") from error
-    return Document(path, text)
+    return Document(name or path, text)
 
 
 def dump(value: Any) -> str:

@@ -278,7 +278,7 @@ def complete(words: str, cwd: str) -> list[str]:
         ("clipdetect -e l", ["level"]),
         ("clipdetect -t fi", ["fixed"]),
         ("clipdetect --thr", ["--threshold"]),
-        ("clipdetect score --from j", ["jsonl", "json"]),
+        ("clipdetect score --from j", ["jsonl", "journald", "json"]),
         ("clipdetect li", ["list", "li"]),
         ("clipdetect list zs", ["zscore"]),
         ("clipdetect d.jsonl -f a", ["a.b", "a.c"]),

@@ -67,6 +67,13 @@ def complete(kind: str) -> Callable[[click.Context, click.Parameter, str], list[
     return names
 
 
+def complete_recipe(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Completes the names of recipes."""
+    from clipdetect.settings import recipes
+
+    return [CompletionItem(name) for name in recipes() if name.startswith(incomplete)]
+
+
 def complete_field(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Completes field names from the first record of the files named so far."""
     found: dict[str, None] = {}
@@ -107,7 +114,7 @@ def _switch(section: str, *names: str, help: str) -> Callable[[F], F]:
 
 
 _WHEN = "auto|always|never"
-_FORMAT = "auto jsonl json csv tsv plain text. [default: auto]"
+_FORMATS = "auto jsonl journald json access syslog logfmt log csv tsv ssv plain pattern text"
 _FLAGS: tuple[Callable[[Any], Any], ...] = (
     _value(
         "Input", "-f", "--field", metavar="NAME", multiple=True, shell_complete=complete_field,
@@ -123,6 +130,11 @@ _FLAGS: tuple[Callable[[Any], Any], ...] = (
         help="One model per distinct value of these fields. [default: one model for all]",
     ),
     _value(
+        "Input", "--recipe", metavar="NAME", shell_complete=complete_recipe,
+        help="Settings that come with clipdetect for one kind of stream; 'clipdetect list' shows them. "
+        "Your own settings beat them. [default: none]",
+    ),
+    _value(
         "Input", "--time", metavar="NAME", shell_complete=complete_field,
         help="Field of the event time: epoch seconds to nanoseconds, or RFC 3339. [default: none]",
     ),
@@ -132,8 +144,23 @@ _FLAGS: tuple[Callable[[Any], Any], ...] = (
     ),
     _value(
         "Input", "-i", "--from", "input_format", metavar="FORMAT", shell_complete=complete("format"),
-        help=f"Input format: {_FORMAT}",
+        help=f"Input format: {_FORMATS}. [default: auto]",
     ),
+    _value(
+        "Input", "--pattern", metavar="REGEX",
+        help="Read lines by this regular expression; its named groups are the fields, (?P<time>...) the time. "
+        "[default: none]",
+    ),
+    _value(
+        "Input", "--extract", metavar="REGEX", multiple=True,
+        help="Also look for fields, its named groups, in the message of a log line; repeatable, the first that "
+        "is found counts. [default: none]",
+    ),
+    _value(
+        "Input", "--records-at", metavar="NAME",
+        help="In a JSON document: the name of the array that holds the records, such as Records. [default: none]",
+    ),
+    _switch("Input", "--follow", help="Go on reading as the files grow, through rotation. [default: no]"),
     _switch("Input", "--coerce", help="In JSON, numbers written as text are numbers too. [default: no]"),
     _value(
         "Input", "--on-error", metavar="pass|skip|fail",
@@ -147,6 +174,11 @@ _FLAGS: tuple[Callable[[Any], Any], ...] = (
     _value(
         "Input", "--max-line", metavar="SIZE",
         help="A longer record is one that cannot be read; bytes, K, M or G. [default: 16M]",
+    ),
+    _value(
+        "Model", "--derive", metavar="SPEC", multiple=True, shell_complete=complete("feature"),
+        help="Judge what is derived from the records, such as rate:window=60s,per=user; repeatable. Without "
+        "--field, only that. Logs have their own where neither is given. [default: none]",
     ),
     _value(
         "Model", "-e", "--estimator", metavar="SPEC", shell_complete=complete("estimator"),
@@ -184,10 +216,19 @@ _FLAGS: tuple[Callable[[Any], Any], ...] = (
         "Flags", "--min-change", metavar="N|N%",
         help="Flag only what differs from the expected value by this much. [default: 0]",
     ),
+    _value(
+        "Flags", "--gap", metavar="TIME",
+        help="Also flag the first record after this long without one, such as 60s or 5m. [default: none]",
+    ),
+    _value(
+        "Flags", "--flatline", metavar="N",
+        help="Also flag a field that has not changed for N records. [default: none]",
+    ),
     _switch("Flags", "--exit-code", help="Exit with 10 where anything was flagged. [default: no]"),
     _value(
         "Output", "-o", "--to", "output_format", metavar="FORMAT", shell_complete=complete("format"),
-        help="Output format: as input, or one of jsonl json csv tsv plain text. [default: auto]",
+        help=f"Output format: one of {_FORMATS}; auto is as the input, and JSON Lines for logs; text gives a log's "
+        "lines as they came. [default: auto]",
     ),
     _switch("Output", "-a", "--only-anomalies", help="Write flagged records only. [default: no]"),
     _switch("Output", "--bands", help="Also write expected, lower and upper per field. [default: no]"),

@@ -8,6 +8,14 @@ import re
 
 BOM = b"\xef\xbb\xbf"
 NUMBER = re.compile(r"[ \t]*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?[ \t]*\Z")
+WRAPPED = b'{"Records":['  # a document whose records are in an array
+JOURNALD = b'"__REALTIME_TIMESTAMP"'
+FLOW = {
+    "version", "account-id", "interface-id", "srcaddr", "dstaddr", "srcport", "dstport", "protocol", "packets", "bytes",
+    "start", "end", "action", "log-status", "vpc-id", "subnet-id", "instance-id", "tcp-flags", "type", "pkt-srcaddr",
+    "pkt-dstaddr", "region", "az-id", "flow-direction", "traffic-path",
+}  # fmt: skip
+FIELD = re.compile(r"[a-z][a-z0-9-]*\Z")
 LONGEST_NAME = 64  # characters of a column's name; longer first cells are prose
 
 
@@ -24,17 +32,45 @@ def sniff(head: bytes, final: bool) -> str | None:
             return "json"
         if not final and (not rest or b"\n" not in rest):
             return None
-        return "json" if _array(rest) else "text"
+        if _array(rest):
+            return "json"
+    if text[:1] == b"{":
+        compact = b"".join(text[:256].split())[: len(WRAPPED)]
+        if compact == WRAPPED:
+            return "json"
+        if WRAPPED.startswith(compact) and not final:
+            return None
     line, newline, _ = text.partition(b"\n")
     if not newline and not final:
         return None
     if text[:1] == b"{":
-        return "jsonl"
+        return "journald" if JOURNALD in line else "jsonl"
     row = line.decode("utf-8", "replace").rstrip("\r")
+    if NUMBER.match(row) or row.strip().lower() in ("nan", "inf", "-inf"):
+        return "plain"
+    name = _log(row)
+    if name is not None or text[:1] == b"[":
+        return name or "text"
     for name, delimiter in (("csv", ","), ("tsv", "\t")):
         if delimiter in row and _tabular(text.decode("utf-8", "replace"), delimiter):
             return name
-    return "plain" if NUMBER.match(row) or row.strip().lower() in ("nan", "inf", "-inf") else "text"
+    return "ssv" if _flow(row.split(" ")) else "text"
+
+
+def _log(row: str) -> str | None:
+    """The log format of a first line."""
+    from clipdetect.formats.access import Access  # not before it is needed: these import numpy
+    from clipdetect.formats.log import Log
+    from clipdetect.formats.logfmt import Logfmt
+    from clipdetect.formats.syslog import Syslog
+
+    return next((each.name for each in (Access, Syslog, Logfmt, Log) if each.looks(row)), None)
+
+
+def _flow(words: list[str]) -> bool:
+    """Whether the words are the header of a flow log: names of its fields, most of them known."""
+    known = sum(word in FLOW for word in words)
+    return len(words) >= 3 and known >= 2 and 2 * known >= len(words) and all(map(FIELD.match, words))
 
 
 def _array(rest: bytes) -> bool:

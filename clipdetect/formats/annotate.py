@@ -70,18 +70,24 @@ class JsonAnnotator:
 
 def reason(why: Reason) -> dict[str, Any]:
     """One entry of `why`."""
-    return {
+    found: dict[str, Any] = {
         "field": why.field,
         "value": why.value if math.isfinite(why.value) else None,
         "expected": six(why.expected),
         "deviation": six(why.deviation),
     }
+    if why.text:
+        found["value"], found["text"] = six(why.value), why.text
+    return found
 
 
 def words(why: Sequence[Reason]) -> str:
     """`why` for a person: `latency 950 (expected 120, 31 deviations above)`."""
     said = []
     for each in why:
+        if each.text:
+            said.append(each.text)
+            continue
         text = f"{each.field} {each.value:.6g}"
         if math.isfinite(each.expected):
             side = "above" if each.value >= each.expected else "below"

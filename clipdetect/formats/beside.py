@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from clipdetect.formats.shape import shape
-from clipdetect.formats.values import category, joint_key, number, seconds, truth
+from clipdetect.formats.values import ABSENT, category, joint_key, key_text, number, seconds, truth
+from clipdetect.numerics.hashing import MISSING
 from clipdetect.records import FormatOptions
 
 Column = Callable[[str], Sequence[Any]]
+_MADE = re.compile(r"(?P<make>shape|keys)\((?P<of>.+)\)|(?P<field>[^~]+)~(?P<expression>.+)", re.DOTALL)
+FOUND = category("found")
 
 
 def subject(name: str) -> str:
-    """The field that a category is made of: `shape(message)` of `message`."""
-    return name[6:-1] if name.startswith("shape(") and name.endswith(")") else name
+    """The field that a category is made of: `message` for `shape(message)`, `error` for `error~Denied`."""
+    found = _MADE.fullmatch(name)
+    return (found["of"] or found["field"]) if found else name
 
 
 def wanted(options: FormatOptions) -> list[str]:
@@ -53,8 +58,37 @@ def beside(options: FormatOptions, column: Column, times: Sequence[float] | None
     }
 
 
+def text_of(value: Any) -> str:
+    """A field's value as text for people; empty where there is none."""
+    if value is ABSENT or value is None:
+        return ""
+    value = unlisted(value)
+    return value if type(value) is str else key_text(value).removeprefix("\x00")
+
+
+def unlisted(value: Any) -> Any:
+    """The text behind a list of bytes, as the journal writes what is no UTF-8; any other value as it is."""
+    if type(value) is list and value and all(type(each) is int and 0 <= each < 256 for each in value):
+        return bytes(value).decode("utf-8", "replace")
+    return value
+
+
 def _described(name: str, column: Column) -> list[int]:
-    """Categories of a field, or of the shapes of its texts."""
-    if subject(name) == name:
+    """Categories of a field, of the shapes of its texts, of the sets of names in its objects, or of what is found."""
+    found = _MADE.fullmatch(name)
+    if found is None:
         return list(map(category, column(name)))
-    return [category(shape(value) if type(value) is str else value) for value in column(subject(name))]
+    if found["field"]:
+        search = re.compile(found["expression"]).search
+        return [FOUND if search(text_of(value)) else MISSING for value in column(found["field"])]
+    make = _shape if found["make"] == "shape" else _keys
+    return [category(make(value)) for value in column(found["of"])]
+
+
+def _shape(value: Any) -> Any:
+    value = unlisted(value)
+    return shape(value) if type(value) is str else value
+
+
+def _keys(value: Any) -> Any:
+    return " ".join(sorted(value)) if type(value) is dict else value

@@ -29,6 +29,7 @@ class Csv(Lines):
 
     name = "csv"
     delimiter: ClassVar[bytes] = b","
+    missing: ClassVar[str] = ""  # the cell that stands for no value, beside the empty one
 
     def __init__(self, options: FormatOptions, selection: Selection) -> None:
         super().__init__(options, selection)
@@ -150,9 +151,9 @@ class Csv(Lines):
         if selection.careful or options.objects:
             return None
         places = [self.header.index(name) if name in self.header else -1 for name in selection.columns]
-        if not places or min(places) < 0:
+        if min(places, default=0) < 0 or not (places or wanted(options)):
             return None
-        X = numeric_columns(lines, self.delimiter, places, self.width)
+        X = numeric_columns(lines, self.delimiter, places, self.width) if places else np.empty((len(lines), 0))
         if X is None:
             return None
         selection.records += len(lines)
@@ -169,7 +170,8 @@ class Csv(Lines):
             if name not in self.header:
                 return [None] * len(rows)
             place = self.header.index(name)
-            return [row[place].decode() or None for row in rows]
+            cells = [row[place].decode() or None for row in rows]
+            return [None if text == self.missing else text for text in cells] if self.missing else cells
 
         return beside(self.options, column)
 
@@ -206,7 +208,7 @@ class Csv(Lines):
             raise Unreadable("invalid CSV", f"invalid CSV: {error}") from None
         if len(row) != self.width:
             raise Unreadable("ragged row", f"a row of {len(row)} cells among rows of {self.width}")
-        return row
+        return ["" if text == self.missing else text for text in row] if self.missing else row
 
     def _add(self, rows: Rows, row: list[str], place: int, line: int) -> None:
         selection, options = self.selection, self.options

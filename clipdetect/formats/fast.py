@@ -73,7 +73,7 @@ class Fast:
 
     def wanted(self) -> bool:
         """Whether the next block should be tried."""
-        if not self.usable or self.selection.careful or not self.selection.columns:
+        if not self.usable or self.selection.careful or not (self.selection.columns or wanted(self.options)):
             return False
         if self._wait:
             self._wait -= 1
@@ -123,7 +123,7 @@ class Fast:
         self._nested = any("." in path for path in self._paths)
         self._getters = [self._getter(root, path) for path in self._paths]
         flat = [self._attribute(root, path) for path in selection.columns]
-        self._all: Callable[[Any], Any] = operator.attrgetter(*flat)
+        self._all: Callable[[Any], Any] = operator.attrgetter(*flat) if flat else lambda record: ()
         self._made_for = (len(selection.columns), len(selection.known))
 
     @staticmethod

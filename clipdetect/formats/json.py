@@ -1,4 +1,4 @@
-"""A JSON array of objects, read and written element by element."""
+"""A JSON array of objects, alone or within a document, read and written element by element."""
 
 from __future__ import annotations
 
@@ -6,18 +6,24 @@ import re
 
 from clipdetect.formats.annotate import texts
 from clipdetect.formats.jsonl import Jsonl, append
-from clipdetect.formats.objects import BOM, Rows, Unreadable, dumps, parse
+from clipdetect.formats.objects import BOM, Rows, Unreadable, dumps
 from clipdetect.formats.select import Selection
 from clipdetect.records import Annotation, Batch, FormatOptions
 
 __all__ = ["Json"]
 
 TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{},]', re.DOTALL)
+COLON = re.compile(rb"[ \t\r\n]*(:)?")
 BLANKS = b" \t\r\n"
+USUAL = "Records"  # where the array of a document stands, if not told otherwise
 
 
 class Json(Jsonl):
-    """One JSON array; its elements are the records, and the array stays one."""
+    """One JSON array; its elements are the records, and the array stays one.
+
+    It may stand in a document, as in `{"Records": [...]}`: `--records-at` names it. What is around it
+    leaves as it came.
+    """
 
     name = "json"
 
@@ -31,6 +37,7 @@ class Json(Jsonl):
         super().start(name)
         self._buffer = b""
         self._inside = self._closed = self._lost = False
+        self._around = 0  # objects around the array
         self._last = b"\n"  # byte of the input
         self._scanned = (0, 0)  # of an element not complete yet: depth, and how far it was looked through
         self._written = self._reached = self._dropped = False
@@ -50,8 +57,8 @@ class Json(Jsonl):
             size, is_element = (0, False) if trouble else self._next(buffer, at)
             if is_element and size > self.options.max_line:
                 trouble = "too long"
-            elif is_element and self._closed:
-                trouble = "invalid JSON"
+            elif is_element and (self._closed or self._around < 0):
+                trouble = "invalid JSON" if self._closed else "no records"
             elif not size:
                 break
             else:
@@ -76,7 +83,7 @@ class Json(Jsonl):
         if trouble or self._lost or final:
             self._buffer = b""
         if final and self._inside and not self._closed and (not self.options.pass_bad or self.options.only_anomalies):
-            pieces.append(b"]\n")  # what is left out must not leave the array open
+            pieces.append(b"]" + b"}" * self._around + b"\n")  # what is left out must not leave the array open
             self._closed, self._last = True, b"\n"
         if final and self._last != b"\n":
             pieces.append(b"\n")
@@ -93,13 +100,24 @@ class Json(Jsonl):
         if lead > at:
             return lead - at, False
         if self._closed:
-            return len(buffer) - at, True
+            return len(buffer) - at, self._around == 0
         if not self._inside:
             if buffer.startswith(BOM, at):
                 return 3, False
-            if buffer[at] == ord("["):
+            if buffer[at] == ord("[") and not self.options.records_at:
                 self._inside = True
                 return 1, False
+            if buffer[at] == ord("{"):
+                path = self.options.records_at or USUAL
+                end = opening(buffer, at, path)
+                if end > 0:
+                    self._inside, self._around = True, path.count(".") + 1
+                    return end - at, False
+                if end == 0:
+                    return 0, False
+            if self.options.records_at and not BOM.startswith(buffer[at : at + 3]):
+                self._around = -1
+                return len(buffer) - at, True
             return (0, False) if BOM.startswith(buffer[at:]) else (len(buffer) - at, True)
         if buffer[at] == ord("]"):
             self._closed = True
@@ -128,7 +146,8 @@ class Json(Jsonl):
         messages = {
             "too long": f"an element longer than --max-line ({self.options.max_line:,} bytes); the rest passes unread",
             "invalid JSON": "something after the end of the array",
-            "truncated JSON": "the array ends within an element",
+            "truncated JSON": "the array ends within an element" if self._inside else "it ends before its array",
+            "no records": f"no array at {self.options.records_at!r} (--records-at); all of it passes unread",
         }
         rows, done = Rows(self.options, self.selection), 0
         for place in elements:
@@ -137,7 +156,7 @@ class Json(Jsonl):
             try:
                 if trouble and place == elements[-1]:
                     raise Unreadable(trouble, messages[trouble])
-                record = parse(pieces[place])
+                record = self.record(pieces[place])
                 self.taken.check(record, self.first, f"{self.source}:{self.line}")
             except Unreadable as error:
                 rows.bad(error, place, self.line)
@@ -196,6 +215,33 @@ class Json(Jsonl):
 
     def finish(self) -> bytes:
         return b"\n]\n"
+
+
+def opening(buffer: bytes, at: int, path: str) -> int:
+    """Where the array at a dotted path of the document at `at` begins: the offset behind its bracket.
+
+    0 where more bytes are needed, -1 where there is none.
+    """
+    keys: list[str] = []  # of the open objects; NUL for a list
+    for token in TOKEN.finditer(buffer, at):
+        mark = token.group()
+        if mark[:1] == b'"':
+            if token.end() == len(buffer):
+                return 0
+            colon = COLON.match(buffer, token.end())
+            if colon and colon.group(1) and keys:
+                keys[-1] = mark[1:-1].decode("utf-8", "replace")
+            elif colon and colon.end() == len(buffer):
+                return 0
+        elif mark == b"[" and ".".join(keys) == path:
+            return token.end()
+        elif mark in (b"[", b"{"):
+            keys.append("\0" if mark == b"[" else "")
+        elif mark != b",":
+            if not keys or not keys[:-1]:
+                return -1
+            keys.pop()
+    return 0
 
 
 def _escaped(mark: bytes) -> bool:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from itertools import repeat
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from clipdetect.formats.annotate import JsonAnnotator, texts
+from clipdetect.formats.beside import text_of
+from clipdetect.formats.extract import Extract
 from clipdetect.formats.fast import Fast
 from clipdetect.formats.lines import Lines
-from clipdetect.formats.objects import BOM, Rows, Taken, Unreadable, dumps, parse
+from clipdetect.formats.objects import BOM, Rows, Taken, Unreadable, dumps, look_up, parse
 from clipdetect.formats.select import Selection
 from clipdetect.records import Annotation, Batch, FormatOptions
 
@@ -21,12 +23,14 @@ class Jsonl(Lines):
     """JSON Lines. The annotation goes in front of each object's closing brace."""
 
     name = "jsonl"
+    message: ClassVar[str] = "message"  # the field in which `--extract` looks
 
     def __init__(self, options: FormatOptions, selection: Selection) -> None:
         super().__init__(options, selection)
         self.taken = Taken(options)
         self.fast = Fast(options, selection, sorted(self.taken.names))
         self.annotator = JsonAnnotator(options)
+        self.extract = Extract(options.extract)
         self.first = selection.records == 0
 
     def block(self, lines: list[bytes], text: bytes, first_line: int) -> Batch:
@@ -47,7 +51,7 @@ class Jsonl(Lines):
         try:
             if len(line) > self.options.max_line:
                 raise Unreadable("too long", f"longer than --max-line ({self.options.max_line:,} bytes)")
-            record = parse(line)
+            record = self.record(line)
             self.taken.check(record, self.first, f"{self.source}:{number}")
         except Unreadable as error:
             rows.bad(error, place, number)
@@ -56,7 +60,10 @@ class Jsonl(Lines):
             self.first = False
 
     def record(self, piece: bytes) -> dict[str, Any]:
-        return parse(piece)
+        record = parse(piece)
+        if self.extract:
+            self.extract.into(record, text_of(look_up(record, self.message)))
+        return record
 
     def annotated(self, batch: Batch, annotation: Annotation) -> list[bytes]:
         scores = texts(annotation.score)

@@ -47,18 +47,30 @@ class Selection:
     fields : names or globs the user asked for; none = every measure found. exclude : not these.
     reserved : names that are never features (`--by`, `--time`, `--label`).
     columns : names of the open columns. records : readable records seen. frozen : no more open.
-    lists : whether list elements are looked at.
+    lists : whether list elements are looked at. watch : whether anything is, where no fields are named.
+    needed : names that something else takes from the records, so that a misspelt one can be told.
+    memory : what a format has to remember, as plain JSON values; part of a snapshot.
     """
 
-    def __init__(self, fields: Sequence[str], exclude: Sequence[str], max_fields: int, reserved: Sequence[str]) -> None:
+    def __init__(
+        self,
+        fields: Sequence[str],
+        exclude: Sequence[str],
+        max_fields: int,
+        reserved: Sequence[str],
+        watch: bool = True,
+        needed: Sequence[str] = (),
+    ) -> None:
         self.fields, self.exclude, self.max_fields = list(fields), list(exclude), max_fields
         self.reserved = {name for name in reserved if name}
         self.columns: list[str] = [name for name in dict.fromkeys(fields) if not is_glob(name)][:max_fields]
         self.lists = any("[" in name for name in (*fields, *reserved))
+        self.watch, self.needed = watch, list(needed)
+        self.memory: dict[str, Any] = {}
         self.records = 0
         self.known: dict[str, None] = {}
         self.met: set[str] = set()  # columns that some record had
-        self._settled = bool(fields) and not any(map(is_glob, fields))
+        self._settled = not any(map(is_glob, fields)) if fields else not watch
         self._wanted: dict[str, bool] = {}
         self._named: set[str] = set()
         self._messages: list[str] = []
@@ -84,7 +96,7 @@ class Selection:
     def _judge(self, name: str) -> bool:
         if name in self.reserved or matches(name, self.exclude):
             return False
-        if self.fields:
+        if self.fields or not self.watch:
             return matches(name, self.fields)
         last = re.split(r"\.", name)[-1].lower()
         return not (last in NO_MEASURE or last.endswith(("_at", "_id")) or "[" in name)
@@ -125,8 +137,8 @@ class Selection:
     def unseen(self) -> list[str]:
         """A message for each field named by the user that no record had."""
         found = []
-        for name in self.fields:
-            if any(matches(seen, [name]) for seen in (*self.met, *self.known)):
+        for name in dict.fromkeys((*self.fields, *self.needed)):
+            if any(matches(seen, [name]) or seen.startswith(name + ".") for seen in (*self.met, *self.known)):
                 continue
             near = difflib.get_close_matches(name, list(self.known), 1)
             hint = f", did you mean {near[0]!r}?" if near else ""
@@ -136,9 +148,17 @@ class Selection:
 
     def snapshot(self) -> dict[str, Any]:
         """All of it as plain JSON values."""
-        return {"columns": self.columns, "records": self.records, "known": list(self.known), "met": sorted(self.met)}
+        return {
+            "columns": self.columns,
+            "records": self.records,
+            "known": list(self.known),
+            "met": sorted(self.met),
+            "memory": dict(self.memory),
+        }
 
     def restore(self, saved: dict[str, Any]) -> None:
         """Go back to a snapshot."""
         self.columns, self.records = list(saved["columns"]), int(saved["records"])
         self.known, self.met = dict.fromkeys(saved["known"]), set(saved["met"])
+        self.memory.clear()  # formats hold on to it
+        self.memory.update(saved["memory"])

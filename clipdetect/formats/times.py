@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -20,7 +19,7 @@ EPOCH_UNITS = ((1e11, 1.0), (1e14, 1e-3), (1e17, 1e-6), (math.inf, 1e-9))  # bel
 MOST_TEXTS = 1 << 14  # texts whose time is remembered
 CENTURY = 69  # two-digit years from here on are 19xx
 
-MONTHS = {name: i + 1 for i, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split())}
+MONTHS = {"janfebmaraprmayjunjulaugsepoctnovdec"[3 * i : 3 * i + 3]: i + 1 for i in range(12)}
 LENGTHS = (0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 ZONES = {
     "z": 0, "utc": 0, "gmt": 0, "wet": 0, "west": 1, "bst": 1, "cet": 1, "cest": 2, "eet": 2, "eest": 3, "msk": 3,
@@ -65,8 +64,8 @@ FORMS = (
     # 10:00:00.123
     rf"{_CLOCK}:(?P<second>\d\d){_PART}{_HALF}",
 )
-_FORMS = [re.compile(form, re.IGNORECASE) for form in FORMS]
-_ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.,]\d{1,9}\Z")
+_FORMS = [re.compile(form, re.IGNORECASE | re.ASCII) for form in FORMS]
+_ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.,]\d{1,9}\Z", re.ASCII)
 
 
 class Yearless(NamedTuple):
@@ -83,7 +82,7 @@ def epoch(value: float) -> float:
 
 
 def seconds(text: str) -> float:
-    """Epoch seconds of a time's text; NaN where it is none. Without a year it is in 2000, without a day on 1 January."""
+    """Epoch seconds of a time's text; NaN where it is none. Without a year it is in 2000, without a day 1 January."""
     found = parse(text)
     if not isinstance(found, Yearless):
         return found
@@ -136,7 +135,11 @@ def _moment(parts: dict[str, Any]) -> float | Yearless:
         year = int(parts["short"])
         year += 1900 if year >= CENTURY else 2000
     given = bool(get("year") or get("short"))
-    if not 1 <= month <= 12 or not 1 <= day <= LENGTHS[month] or (given and day == 29 and month == 2 and not leap(year)):
+    if (
+        not 1 <= month <= 12
+        or not 1 <= day <= LENGTHS[month]
+        or (given and day == 29 and month == 2 and not leap(year))
+    ):
         return math.nan
     if not given:
         return Yearless(month, day, clock + fraction)
@@ -201,7 +204,7 @@ class Clock:
 
     def _new(self, text: str) -> float | Yearless:
         if _ISO.match(text):  # the second and the fraction apart: each of them comes again
-            whole, part = parse(text[:19]), int(text[20:]) / 10 ** len(text[20:])
+            whole, part = parse(text[:19]), int(text[20:]) / float(10 ** len(text[20:]))
             if type(whole) is float:
                 _keep(self._wholes, text[:19], whole)
                 _keep(self._parts, text[19:], part)
@@ -214,12 +217,12 @@ class Clock:
         """A time in the year, or on the day, that is nearest to the time before."""
         memory = self.memory
         if not found.month:
-            day = memory.get("day", days(FIRST_YEAR, 1, 1))
+            day: int = memory.get("day", days(FIRST_YEAR, 1, 1))
             step = found.seconds - memory.get("clock", found.seconds)
             day += 1 if step < -HALF_DAY else -1 if step > HALF_DAY else 0
             memory["day"], memory["clock"] = day, found.seconds
             return float(day * DAY + found.seconds)
-        year = memory.get("year", FIRST_YEAR)
+        year: int = memory.get("year", FIRST_YEAR)
         time = days(year, found.month, found.day) * DAY + found.seconds
         step = time - memory.get("last", time)
         if step < -HALF_YEAR or step > HALF_YEAR:
@@ -233,6 +236,3 @@ def _keep(known: dict[str, Any], text: str, value: Any) -> None:
     if len(known) >= MOST_TEXTS:
         known.clear()
     known[text] = value
-
-
-Reader = Callable[[str], float]

@@ -6,9 +6,9 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
+from clipdetect.formats import times
 from clipdetect.numerics import hashing
 
 NUMBER = re.compile(r"[ \t]*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[ \t]*\Z")
@@ -16,7 +16,6 @@ NOT_FINITE = re.compile(r"[ \t]*[+-]?(?:nan|inf|infinity)[ \t]*\Z", re.IGNORECAS
 NULL_KEY = "\x00null"
 LARGEST = 1e150  # its square is still a double; larger values count as missing
 LABELS = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0}
-EPOCH_UNITS = ((1e11, 1.0), (1e14, 1e-3), (1e17, 1e-6), (math.inf, 1e-9))  # below, seconds in one unit
 
 
 class Absent:
@@ -115,20 +114,14 @@ def joint_key(values: Sequence[Any]) -> str:
 
 
 def seconds(value: Any) -> float:
-    """Epoch seconds of a time: a number in s, ms, us or ns by its size, or ISO 8601 text; else NaN."""
+    """Epoch seconds of a time: a number in s, ms, us or ns by its size, or text in any form of `times`; else NaN."""
     if isinstance(value, str):
         read, kind = cell(value)
         if kind:
-            try:
-                moment = datetime.fromisoformat(value.strip())
-            except ValueError:
-                return math.nan
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+            return times.seconds(value)
         value = read
     read, kind = number(value)
-    if kind:
-        return math.nan
-    return read * next(unit for below, unit in EPOCH_UNITS if abs(read) < below)
+    return math.nan if kind else times.epoch(read)
 
 
 def truth(value: Any) -> float:

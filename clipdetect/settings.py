@@ -1,0 +1,194 @@
+"""How one setting is read and checked, whatever layer it comes from; ValueError says what is expected."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from clipdetect import registry
+from clipdetect.registry import ComponentSpec, coerce, did_you_mean
+
+SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+class MinChange(NamedTuple):
+    """Least difference from the expected value that counts; both must be reached.
+
+    value : in the field's own unit. percent : of the expected value.
+    """
+
+    value: float = 0.0
+    percent: float = 0.0
+
+
+def _name(value: Any) -> str:
+    text: str = coerce(value, str)
+    if not text:
+        raise ValueError("must be a name, got ''")
+    return text
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    """Names from a list, or one name; each once."""
+    return tuple(dict.fromkeys(map(_name, value if isinstance(value, (list, tuple)) else [value])))
+
+
+def _split_names(value: Any) -> tuple[str, ...]:
+    """Likewise, where a text may hold several names with commas between, or none."""
+    return _names([part.strip() for part in value.split(",") if value] if isinstance(value, str) else value)
+
+
+def _text(value: Any) -> str:
+    text: str = coerce(value, str)
+    if "\0" in text:
+        raise ValueError("must not hold a NUL character")
+    return text
+
+
+def _prefix(value: Any) -> str:
+    text = _text(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"must be UTF-8 text, got {value!a}") from None
+    return text
+
+
+def _switch(value: Any) -> bool:
+    on: bool = coerce(value, bool)
+    return on
+
+
+def _whole(least: int) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        number: int = coerce(value, int)
+        if not least <= number < 1 << 63:
+            raise ValueError(f"must be at least {least}, got {number}" if number < least else f"too large: {number}")
+        return number
+
+    return read
+
+
+def _rate(value: Any) -> float:
+    number: float = coerce(value, float)
+    if not 0.0 < number < 1.0:
+        raise ValueError(f"must be between 0 and 1, got {number:g}")
+    return number
+
+
+def _one_of(*options: str) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        if value not in options:
+            near = did_you_mean(value, options) if isinstance(value, str) else ""
+            raise ValueError(f"must be one of {', '.join(options)}, got {value!r}{near}")
+        return str(value)
+
+    return read
+
+
+def _format(value: Any) -> str:
+    return _one_of("auto", *registry.names("format"))(value)
+
+
+def _size(value: Any) -> int:
+    """Bytes, as a number or with K, M or G after it."""
+    found = re.fullmatch(r"([0-9]{1,15})\s*([KMG]?)(?:i?B)?", str(value).strip(), re.IGNORECASE | re.ASCII)
+    if not found or not int(found[1]):
+        raise ValueError(f"must be a number of bytes such as 65536, 64K or 16M, got {value!r}")
+    return int(found[1]) * SIZES[found[2].upper()]
+
+
+def _min_change(value: Any) -> MinChange:
+    percent = isinstance(value, str) and value.strip().endswith("%")
+    try:
+        number: float = coerce(value.strip()[:-1] if percent else value, float)
+    except ValueError:
+        number = -1.0
+    if number < 0.0:
+        raise ValueError(f"must be a number >= 0, or a share such as 10%, got {value!r}")
+    return MinChange(percent=number) if percent else MinChange(value=number)
+
+
+def _specs(value: Any) -> tuple[ComponentSpec, ...]:
+    """Components from a list, or one."""
+    return tuple(map(registry.parse_spec, value if isinstance(value, (list, tuple)) else [value]))
+
+
+def _regex(value: Any) -> str:
+    """A regular expression with named groups."""
+    text = _text(value)
+    if not text:
+        return ""
+    try:
+        groups = re.compile(text).groupindex
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}, in {text!r}") from None
+    if not groups:
+        raise ValueError(f"needs a named group such as (?P<status>[0-9]+), got {text!r}")
+    return text
+
+
+def _regexes(value: Any) -> tuple[str, ...]:
+    return tuple(map(_regex, value if isinstance(value, (list, tuple)) else [value]))
+
+
+def _recipe(value: Any) -> str:
+    return _one_of(*recipes())(value) if value else ""
+
+
+def recipes() -> dict[str, Path]:
+    """The recipes in the package, by name."""
+    return {path.stem: path for path in sorted((Path(__file__).parent / "recipes").glob("*.yaml"))}
+
+
+def _duration(value: Any) -> float:
+    from clipdetect.numerics.durations import seconds  # the parameters of features are read by it too
+
+    return seconds(value)
+
+
+READERS: dict[str, Callable[[Any], Any]] = {
+    "recipe": _recipe,
+    "input_format": _format,
+    "field": _names,
+    "exclude": _names,
+    "by": _split_names,
+    "time": _text,
+    "pattern": _regex,
+    "extract": _regexes,
+    "records_at": _text,
+    "label": _text,
+    "coerce": _switch,
+    "on_error": _one_of("pass", "skip", "fail"),
+    "max_fields": _whole(1),
+    "max_keys": _whole(1),
+    "max_line": _size,
+    "follow": _switch,
+    "derive": _specs,
+    "gap": _duration,
+    "flatline": _whole(2),
+    "estimator": registry.parse_spec,
+    "threshold": registry.parse_spec,
+    "patience": _whole(1),
+    "warmup": _whole(8),
+    "backfill": _text,
+    "freeze": _switch,
+    "seed": _whole(0),
+    "engine": _one_of("auto", "python", "numba"),
+    "rate": _rate,
+    "direction": _one_of("both", "up", "down"),
+    "min_change": _min_change,
+    "exit_code": _switch,
+    "output_format": _format,
+    "only_anomalies": _switch,
+    "bands": _switch,
+    "prefix": _prefix,
+    "state": _text,
+    "checkpoint_every": _whole(1),
+    "quiet": _switch,
+    "verbose": _switch,
+    "color": _one_of("auto", "always", "never"),
+    "progress": _one_of("auto", "always", "never"),
+}

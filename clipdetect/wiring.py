@@ -1,0 +1,48 @@
+"""What the configuration means for the parts of a run: which fields are read, and how."""
+
+from __future__ import annotations
+
+import re
+
+from clipdetect.config import Config
+from clipdetect.detector import Detector
+from clipdetect.formats.beside import subject
+from clipdetect.formats.select import Selection
+from clipdetect.records import FormatOptions
+
+
+def options(config: Config, detector: Detector) -> FormatOptions:
+    """What formats need to know."""
+    numbers, categories = detector.features.wanted()
+    return FormatOptions(
+        by=tuple(config.by),
+        time=config.time,
+        label=config.label,
+        coerce=config.coerce,
+        prefix=config.prefix,
+        pass_bad=config.on_error == "pass",
+        only_anomalies=config.only_anomalies,
+        bands=config.bands,
+        max_line=config.max_line,
+        numbers=tuple(numbers),
+        categories=tuple(categories),
+        pattern=config.pattern,
+        extract=config.extract,
+        records_at=config.records_at,
+    )
+
+
+def selection(config: Config, detector: Detector) -> Selection:
+    """The fields to watch: those asked for; else, where columns are derived, what these need; else all measures."""
+    features = detector.features.features
+    fields, watch, needed = config.field, True, []
+    if not fields and not all(each.alarms for each in features):
+        fields = tuple(dict.fromkeys(name for each in features for name in each.watches()))
+        watch = "*" in fields  # all measures
+        fields = () if watch else fields
+    if config.derive and not config.recipe:
+        made = {name for each in (config.pattern, *config.extract) for name in re.compile(each).groupindex}
+        needed = [subject(each.field) for feature in features for each in feature.inputs()]
+        needed = [name for name in needed if name not in made]
+    reserved = (*config.by, config.time, config.label)
+    return Selection(fields, config.exclude, config.max_fields, reserved, watch, needed)

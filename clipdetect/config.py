@@ -136,7 +136,7 @@ def fingerprint(config: Config, features: Sequence[Any] | None = None) -> dict[s
     return {
         "estimator": registry.resolved(registry.build("estimator", estimator)),
         "threshold": registry.resolved(registry.build("threshold", threshold)),
-        "derive": [registry.resolved(registry.build("feature", each)) for each in features],
+        "derive": [registry.spelled(registry.build("feature", each)) for each in features],
         "field": list(config.field),
         "exclude": list(config.exclude),
         "by": list(config.by),
@@ -357,21 +357,18 @@ def to_yaml(resolved: Resolved) -> str:
     from clipdetect.yaml_file import dump
 
     lines = []
+    config = resolved.config
+    suited = dict(zip(("estimator", "threshold"), config.components(config.features()), strict=True))
     for name in READERS:
-        value = getattr(resolved.config, name)
-        if isinstance(value, ComponentSpec):
-            value = _nested(registry.resolved(registry.build(name, value)))
+        value, origin = getattr(config, name), resolved.origins[name]
+        if isinstance(value, ComponentSpec) and not value.chosen:  # spelled out, it would be chosen from then on
+            origin += f": {suited[name].name}"
+            value = None
+        elif isinstance(value, ComponentSpec):
+            value = registry.spelled(registry.build(name, value))
         elif name == "derive":
-            value = [_nested(registry.resolved(registry.build("feature", each))) for each in value]
+            value = [registry.spelled(registry.build("feature", each)) for each in value]
         elif isinstance(value, MinChange):
             value = f"{value.percent!r}%".replace(".0%", "%") if value.percent else value.value
-        lines.append(f"{key(name)}: {dump(value)}  # {resolved.origins[name]}\n")
+        lines.append(f"{key(name)}: {dump(value)}  # {origin}\n")
     return "".join(lines)
-
-
-def _nested(full: dict[str, Any]) -> dict[str, Any]:
-    """{"name": "level", "patience": 21} as {"level": {"patience": 21}}, the form of a spec."""
-    params = {name: value for name, value in full.items() if name != "name"}
-    return {
-        full["name"]: {name: _nested(value) if isinstance(value, dict) else value for name, value in params.items()}
-    }

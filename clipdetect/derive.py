@@ -63,7 +63,6 @@ class Derivation:
         self.features = list(features)
         self.hidden = hidden
         self.tables = {each.per: KeyTable(max_keys) for each in self.features if each.per}
-        self.made: set[str] = set()
         self.watched: list[str] = []
         self.derived: list[str] = []
         self.alarms: list[str] = []
@@ -84,7 +83,6 @@ class Derivation:
             self.makers.update({name: (each, column) for column, name in enumerate(each.names())})
         self.watched = [name for name in base if name not in replaced]
         made = self.derived + self.alarms
-        self.made = set(made)
         self.derived = [
             name for name in self.derived if not any(name in matching(each, [name]) for each in self.hidden)
         ]
@@ -98,9 +96,16 @@ class Derivation:
 
     def wanted(self) -> tuple[list[str], list[str]]:
         """Names of the numbers and of the categories that features take, each once."""
-        inputs = [each for feature in self.features for each in feature.inputs()]
-        numbers = dict.fromkeys(each.field for each in inputs if each.kind == "number" and each.field not in self.made)
-        categories = dict.fromkeys(each.field for each in inputs if each.kind == "category")
+        made: set[str] = set()
+        numbers: dict[str, None] = {}
+        categories: dict[str, None] = {}
+        for feature in self.features:
+            for name, kind in feature.inputs():
+                if kind == "category":
+                    categories[name] = None
+                elif name not in made:
+                    numbers[name] = None
+            made.update(feature.names())
         entities = dict.fromkeys(name for per in self.tables for name in per.split("+"))
         return list(numbers), list({**categories, **entities})
 

@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -20,8 +21,10 @@ from clipdetect.config import Config, fingerprint
 from clipdetect.display import Talk
 from clipdetect.errors import ClipdetectError, ConfigError, InputError, OutputError, StateError
 from clipdetect.explain import Texts, annotation
+from clipdetect.follow import Follower
 from clipdetect.formats import sniff
 from clipdetect.formats.beside import subject, text_of
+from clipdetect.formats.lines import Lines
 from clipdetect.formats.log_lines import LogLines
 from clipdetect.formats.objects import look_up
 from clipdetect.records import Batch, Format
@@ -64,18 +67,20 @@ class Pipeline:
         self.latest = -np.inf  # time of the last record that had one
         self.failed = self.writing = False
         self._child = 0  # process that saves a checkpoint
-        self._before = (self.selection_then, 0, 0)
+        self.follower: Follower | None = None
+        self.followed: dict[str, Any] = {}  # where to go on in the files followed, as of the last block written
+        self._before = (self.selection_then, 0, 0, self.followed)
         self.switch_told = self.eviction_told = self.unseen_told = False
 
     def _build(self, derive: Sequence[str]) -> None:
         """Detector, selection of fields and options of formats; `derive` are features beside the configured ones."""
         config = self.config
         self.derived_from = tuple(derive)
-        features = [*derive, *config.features()]
+        features = [*(each for each in derive if each != "*"), *config.features()]
         self.fingerprint = fingerprint(config, features)
         self.detector = config.detector(features)
         self.detector.paces_engine = False  # that depends on what the input does
-        self.selection = selection(config, self.detector)
+        self.selection = selection(config, self.detector, "*" in derive)
         try:
             self.detector.open_columns(self.selection.columns)
         except ValueError as error:
@@ -94,7 +99,10 @@ class Pipeline:
                 self._stream([self.config.backfill])
                 self.reader, self.records = None, 0
             self.writing = True
-            self._stream(paths)
+            if self.config.follow:
+                self._follow(paths)
+            else:
+                self._stream(paths)
             if self.writer is not None:
                 self.sink.write(self.writer.finish())
             self._warn_unseen()
@@ -140,6 +148,25 @@ class Pipeline:
                 self.talk.error(str(error))  # the remaining files are still scored
                 self.failed = True
 
+    def _follow(self, paths: list[str]) -> None:
+        """Score what files have and what comes to them; ends by a signal."""
+        follower = self.follower = Follower(paths, self.signals, self.followed, self.config.max_line, self.talk.note)
+        for piece in follower:
+            if piece.data:
+                if self.reader is None:
+                    first = piece.data if piece.begins else follower.first_line()
+                    self._choose(first, True)
+                    if not isinstance(self.reader, Lines):
+                        raise ConfigError("--follow: a JSON array does not grow line by line; use JSON Lines")
+                    if not piece.begins:
+                        self.reader.adopt(first.rstrip(b"\n"))
+                assert isinstance(self.reader, Lines)
+                if piece.begins:
+                    self.reader.start(piece.name)
+                self.reader.resume(piece.name, piece.line, piece.inside)
+                self._block(self.reader.decode(piece.data, False), follower)
+            self._report()
+
     def open(self, path: str) -> Source:
         """The bytes of a path, or of stdin for `-`."""
         return Source(path, self.signals)
@@ -178,9 +205,12 @@ class Pipeline:
         for piece in pieces:
             if piece:
                 self._block(self.reader.decode(piece, False), source)
-            if self.signals.report:
-                self.signals.report = False
-                self.talk.note("; ".join(self._counters()))
+            self._report()
+
+    def _report(self) -> None:
+        if self.signals.report:
+            self.signals.report = False
+            self.talk.note("; ".join(self._counters()))
 
     def _choose(self, head: bytes, final: bool) -> bool:
         """Settle the formats from the first record; False where more bytes are needed."""
@@ -232,7 +262,7 @@ class Pipeline:
 
     # -- one block ----------------------------------------------------------------------------
 
-    def _block(self, batch: Batch, source: Source) -> None:
+    def _block(self, batch: Batch, source: Source | Follower) -> None:
         stop = None
         if batch.problems and self.config.on_error == "fail":
             stop = batch.problems[0]
@@ -240,7 +270,7 @@ class Pipeline:
         self.talk.problems(source.name, batch.problems, batch.values)
         if self.config.state:
             self.detector.begin()
-            self._before = (self.selection_then, self.records, self.flagged)
+            self._before = (self.selection_then, self.records, self.flagged, self.followed)
         self._count_steps_back(batch.time)
         found = annotation(self.config, self.detector, self._score(batch), self._texts(batch))
         self.records += len(batch.rows) + len(batch.problems)
@@ -253,6 +283,8 @@ class Pipeline:
                 self.sink.write(out)
             if self.config.state:
                 self.selection_then = self.selection.snapshot()
+                if self.follower is not None:
+                    self.followed = self.follower.position()
                 if self.records - self.saved_at >= self.config.checkpoint_every:
                     self._checkpoint()
         if stop is not None:
@@ -291,7 +323,7 @@ class Pipeline:
             self.steps_back += int(np.count_nonzero(np.diff(known, prepend=self.latest) < 0.0))
             self.latest = float(known[-1])
 
-    def _after_block(self, source: Source) -> None:
+    def _after_block(self, source: Source | Follower) -> None:
         engine = self.detector.engine
         if engine.switched:
             source.read_size = FULL_READ
@@ -354,6 +386,7 @@ class Pipeline:
         except (ValueError, KeyError, TypeError) as error:
             raise StateError(f"{path}: cannot continue from this state: {error}") from error
         self.records = self.saved_at = head["records"]
+        self.followed = head["followed"]
         self.selection_then = self.selection.snapshot()
         self.unseen_told = True
         self.talk.detail(f"continuing from {path} after {self.records:,} records")
@@ -396,6 +429,7 @@ class Pipeline:
             "derived_from": list(self.derived_from),
             "config": self.fingerprint,
             "selection": self.selection_then,
+            "followed": self.followed,
             "detector": detector,
         }
         state.save(self.config.state, head, keys, arrays)
@@ -405,5 +439,5 @@ class Pipeline:
         """Back to before the block that was not written whole."""
         if self.config.state:
             self.detector.undo()
-            self.selection_then, self.records, self.flagged = self._before
+            self.selection_then, self.records, self.flagged, self.followed = self._before
             self.selection.restore(self.selection_then)

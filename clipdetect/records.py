@@ -192,7 +192,7 @@ class Format:
     kind: ClassVar[str] = "format"
     name: ClassVar[str] = ""
     timed: ClassVar[bool] = False  # whether records have a time without `--time`
-    derive: ClassVar[tuple[str, ...]] = ()  # features scored where neither a field nor a feature is asked for
+    derive: ClassVar[tuple[str, ...]] = ()  # features judged where nothing is asked for; "*": all measures too
 
     def __init__(self, options: FormatOptions, selection: Any) -> None:
         self.options = options

@@ -331,11 +331,18 @@ _PLAIN: dict[Any, typing.Callable[[Any], Any]] = {
 
 def resolved(component: Component) -> dict[str, Any]:
     """Name and all parameters of an instance, defaults included, as plain JSON values."""
-    values: dict[str, Any] = {"name": name_of(type(component))}
+    [(name, params)] = spelled(component).items()
+    nested = {key: value for key, value in vars(component).items() if hasattr(value, "state_spec")}
+    return {"name": name, **params, **{key: resolved(value) for key, value in nested.items() if key in params}}
+
+
+def spelled(component: Component) -> dict[str, dict[str, Any]]:
+    """The same as a spec that `build` reads: {name: {parameter: value}}."""
+    values = {}
     for name in parameters(type(component)):
         value = getattr(component, name)
-        values[name] = resolved(value) if hasattr(value, "state_spec") else value
-    return values
+        values[name] = spelled(value) if hasattr(value, "state_spec") else value
+    return {name_of(type(component)): values}
 
 
 # -- documentation ----------------------------------------------------------------------------

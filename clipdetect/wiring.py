@@ -32,13 +32,16 @@ def options(config: Config, detector: Detector) -> FormatOptions:
     )
 
 
-def selection(config: Config, detector: Detector) -> Selection:
-    """The fields to watch: those asked for; else, where columns are derived, what these need; else all measures."""
+def selection(config: Config, detector: Detector, measures: bool = False) -> Selection:
+    """The fields to watch: those asked for; else, where columns are derived, what these need; else all measures.
+
+    measures : all measures beside what is derived.
+    """
     features = detector.features.features
     fields, watch, needed = config.field, True, []
     if not fields and not all(each.alarms for each in features):
         fields = tuple(dict.fromkeys(name for each in features for name in each.watches()))
-        watch = "*" in fields  # all measures
+        watch = measures or "*" in fields
         fields = () if watch else fields
     if config.derive and not config.recipe:
         made = {name for each in (config.pattern, *config.extract) for name in re.compile(each).groupindex}

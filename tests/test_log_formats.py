@@ -53,7 +53,7 @@ ACCESS = [
     ('"GET /" 200 5', {**GET, "protocol": None}),
     (r'"GET /\"x\" HTTP/1.1" 200 5 "-" "a \"b\" \\"', {**GET, "path": r"/\"x\"", "agent": r"a \"b\" \\"}),
     (r'"\x16\x03\x01" 400 0', {"request": r"\x16\x03\x01", "status": 400, "bytes": 0, "method": None}),
-    ('"" 400 0', {"request": "", "status": 400}),
+    ('"" 400 0', {"request": "", "status": 400, "bytes": 0}),
     ('"-" 408 0', {"status": 408, "bytes": 0}),
     ('"GET / HTTP/1.1" 200 5 "-" "Mozilla cut of', {**GET, "agent": "Mozilla cut of"}),
     (f'"GET /?q={"%27 OR 1=1--+" * 300} HTTP/1.1" 200 5', {**GET, "path": f"/?q={'%27 OR 1=1--+' * 300}"}),

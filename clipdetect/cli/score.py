@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 from clipdetect import __version__
 from clipdetect.cli import COMMANDS
 from clipdetect.cli.options import FlagCommand, score_flags
-from clipdetect.errors import InputError
+from clipdetect.errors import ConfigError, InputError
 
 USAGE = "Usage: clipdetect [OPTIONS] [FILE]...\n"
 EXAMPLES = """
@@ -61,6 +61,8 @@ def command(files: tuple[str, ...], config: str | None, **flags: Any) -> int:
     from clipdetect.config import load
 
     configuration = load(flags, config).config
+    if configuration.follow and (not files or "-" in files):
+        raise ConfigError("--follow: name the files to follow; what comes through a pipe is read as it comes")
     from clipdetect import pipeline
 
     return pipeline.run(configuration, files)

@@ -35,6 +35,8 @@ def command(file: str, as_json: bool) -> None:
 
 def _readable(value: Any) -> str:
     """A setting on one line."""
+    if isinstance(value, dict) and "name" not in value:
+        return ", ".join(f"{name} {_readable(each)}" for name, each in value.items())
     if isinstance(value, dict):
         params = ", ".join(f"{name} {_readable(each)}" for name, each in value.items() if name != "name")
         return f"{value.get('name', '')} ({params})" if params else str(value.get("name", ""))

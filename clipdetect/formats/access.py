@@ -44,6 +44,12 @@ class Access(LogLines):
     """
 
     name = "access"
+    derive = (
+        "rare:field=method+status",
+        "rate:window=60s",
+        "rate:window=60s,where=status>=400,per=remote_addr,name=errors",
+        "rate:window=60s,of=bytes,per=remote_addr,name=bytes",
+    )
 
     def read(self, text: str) -> dict[str, Any]:
         found = _USUAL.match(text)

@@ -48,6 +48,9 @@ class Csv(Lines):
         super().start(name)
         self._begun, self._open = False, b""
 
+    def adopt(self, line: bytes) -> None:
+        self._head(line, 1)
+
     # -- reading ------------------------------------------------------------------------------
 
     def decode(self, data: bytes, final: bool) -> Batch:

@@ -20,6 +20,12 @@ class Journald(Jsonl):
     """
 
     name = "journald"
+    derive = (
+        "template:field=MESSAGE",
+        "rare:field=SYSLOG_IDENTIFIER+PRIORITY",
+        "rate:window=60s",
+        "interval",
+    )
     timed = True
     message = "MESSAGE"
 

@@ -22,6 +22,13 @@ class Lines(Format):
         self.source, self.line = name, 1
         self._rest, self._size, self._skipping = [], 0, False
 
+    def resume(self, name: str, line: int, inside: bool) -> None:
+        """What comes next is of this file, from this line on; `inside` an over-long line that was given up."""
+        self.source, self.line, self._skipping = name, line, inside or self._skipping
+
+    def adopt(self, line: bytes) -> None:
+        """Take a file's first line as read already, where it says how the rest is to be read."""
+
     def decode(self, data: bytes, final: bool) -> Batch:
         if not self._skipping:
             return self._complete(data, final)

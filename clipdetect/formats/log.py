@@ -51,7 +51,7 @@ def _rule(pattern: str) -> re.Pattern[str]:
 _LEVEL_FIRST = _rule(
     rf"[\])\s,|]*(?:-\s+)?(?:(?P<pid>\d{{1,10}})\s+)?[\[(<]?(?P<level>{_LEVEL}){_LEVEL_END}\s*[\])>]?:?[\s|]*(?:--?\s+)?"
     rf"(?:(?P<pid2>\d{{1,10}})\s+---\s+)?(?:\[(?P<thread2>{_BOX}):(?P<component3>[A-Za-z_][\w.$]*)@\d+\][\s-]*|"
-    rf"(?:\[\s*(?P<thread>{_BOX})\][\s-]*)?(?:(?P<component>{_NAME})(?:\s{{0,60}}:\s+|\s+-\s+|\]\s+|\t+|"
+    rf"(?:\[(?P<thread>{_BOX})\][\s-]*)?(?:(?P<component>{_NAME})(?:\s{{0,60}}:\s+|\s+-\s+|\]\s+|\t+|"
     r"\s+(?=\[(?:req-|-\])))|(?P<component2>[A-Z]{2,8})\s\s+)?)"
 )
 _AFTER_BOX = (  # the time stood in brackets
@@ -74,8 +74,8 @@ _BOXED = (
         r"\s*\[(?P<pid>\d+)\](?::? \[[\d-]+\])?:?(?: (?P<user>[^\s@]*)@(?P<database>\S*))?\s+"
         rf"(?P<level>{_LEVEL}):\s+"
     ),
-    _rule(rf"\s*\[\s*(?P<thread>{_BOX}?)\s*\]\s+(?P<level>{_LEVEL})\s+(?P<component>{_NAME})\s*(?:\[\S*\]\s*)?[-:]\s+"),
-    _rule(rf"\s*\[\s*(?P<thread>{_BOX}?)\s*\]\s+[\[(]?(?P<level>{_LEVEL}){_LEVEL_END}[\])]?:?\s+"),
+    _rule(rf"\s*\[(?P<thread>{_BOX})\]\s+(?P<level>{_LEVEL})\s+(?P<component>{_NAME})\s*(?:\[\S*\]\s*)?[-:]\s+"),
+    _rule(rf"\s*\[(?P<thread>{_BOX})\]\s+[\[(]?(?P<level>{_LEVEL}){_LEVEL_END}[\])]?:?\s+"),
 )
 _DASHED = (_rule(rf"\s+-\s+(?P<component>{_NAME})\s+-\s+(?P<level>{_LEVEL})\s+-\s+"),)
 _PIPED = (
@@ -133,6 +133,7 @@ class Log(LogLines):
     """
 
     name = "log"
+    derive = ("template:field=message", "rare:field=level", "rate:window=60s", "interval")
 
     def read(self, text: str) -> dict[str, Any]:
         found = _STAMP.search(text, 0, NEAR)

@@ -27,6 +27,7 @@ class Logfmt(LogLines):
     """
 
     name = "logfmt"
+    derive = ("*", "template:field=msg", "rare:field=level", "rate:window=60s", "interval")
     time_fields = ("time", "ts", "t", "timestamp", "@timestamp")
 
     def read(self, text: str) -> dict[str, Any]:

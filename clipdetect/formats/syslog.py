@@ -45,6 +45,7 @@ class Syslog(LogLines):
     """
 
     name = "syslog"
+    derive = ("template:field=message", "rare:field=program", "rate:window=60s", "interval")
 
     def read(self, text: str) -> dict[str, Any]:
         found = _USUAL.match(text)

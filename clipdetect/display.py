@@ -8,17 +8,14 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
 
+from clipdetect.printable import printable
+
 if TYPE_CHECKING:
     from clipdetect.records import Problem, ValueProblem
 
 When = Literal["auto", "always", "never"]
 PROGRESS_AFTER = 1.0  # seconds before a progress line appears
 PROGRESS_EVERY = 0.2  # seconds between its updates
-
-
-def printable(text: str) -> str:
-    """The text with control characters made visible, so that a hostile line cannot steer a terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 class Talk:

@@ -378,8 +378,9 @@ class Pipeline:
                 raise ConfigError(f"{path}: no such folder for the state file: {folder}")
             return False
         head, keys, arrays = state.load(path)
+        features = [*(each for each in head["derived_from"] if each != "*"), *self.config.features()]
+        state.check_config(path, head["config"], fingerprint(self.config, features))
         self._build(head["derived_from"])
-        state.check_config(path, head["config"], self.fingerprint)
         try:
             self.selection.restore(head["selection"])
             self.detector.load(head["detector"], keys, arrays)

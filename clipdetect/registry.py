@@ -419,5 +419,5 @@ def _default(parameter: inspect.Parameter) -> str:
     value = parameter.default
     if value is parameter.empty:
         return ""
-    words = {None: "none", True: "true", False: "false"}
-    return words[value] if value is None or isinstance(value, bool) else str(value)
+    words = {None: "none", True: "true", False: "false", "": "none"}
+    return words[value] if value is None or value == "" or isinstance(value, bool) else str(value)

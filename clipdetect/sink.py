@@ -23,7 +23,7 @@ class Sink:
     @property
     def terminal(self) -> bool:
         """Whether a person looks at it."""
-        return os.isatty(self.fd)
+        return self.fd >= 0 and os.isatty(self.fd)
 
     def write(self, data: bytes) -> None:
         """Write all of it.

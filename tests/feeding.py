@@ -33,6 +33,7 @@ class Memory(Sink):
     """Keeps the output; breaks like a closed pipe after `limit` writes."""
 
     def __init__(self, limit: int | None = None) -> None:
+        super().__init__(-1)
         self.blocks: list[bytes] = []
         self.limit = limit
 

@@ -97,7 +97,11 @@ def test_flag_values(name, text, expected):
         ("min_change", "ten%", "--min-change: must be a number >= 0, or a share such as 10%, got 'ten%'"),
         ("max_line", "0", "--max-line: must be a number of bytes such as 65536, 64K or 16M, got '0'"),
         ("by", "a,,b", "--by: must be a name, got ''"),
-        ("input_format", "jsnl", "--from: must be one of auto, jsonl, journald, json, access, syslog, logfmt, log, csv, tsv, ssv, plain, pattern, text, got 'jsnl'"),
+        (
+            "input_format",
+            "jsnl",
+            "--from: must be one of auto, jsonl, journald, json, access, syslog, logfmt, log, csv, tsv, ssv, plain, pattern, text, got 'jsnl'",
+        ),
         ("engine", "cuda", "--engine: must be one of auto, python, numba, got 'cuda'"),
         ("estimator", "levl", "--estimator: unknown estimator 'levl', did you mean 'level'?"),
         ("estimator", "level:patince=4", "--estimator: estimator.level.patince: unknown parameter 'patince', did you"),

@@ -11,7 +11,18 @@ import pytest
 
 from clipdetect import registry
 from clipdetect.components import Estimator, Threshold
-from clipdetect.registry import ComponentSpec, SpecError, build, coerce, describe, get, names, parse_spec, resolved
+from clipdetect.registry import (
+    ComponentSpec,
+    SpecError,
+    build,
+    coerce,
+    describe,
+    get,
+    names,
+    parse_spec,
+    resolved,
+    spelled,
+)
 
 KINDS = ("feature", "changepoint", "estimator", "threshold", "format")
 
@@ -99,7 +110,9 @@ def test_built_in_components_are_found_by_file_name():
 
 
 def test_formats_are_named_in_the_order_of_sniffing():
-    assert names("format") == ["jsonl", "json", "csv", "tsv", "plain", "text"]
+    assert names("format") == [
+        "jsonl", "journald", "json", "access", "syslog", "logfmt", "log", "csv", "tsv", "ssv", "plain", "pattern", "text",
+    ]  # fmt: skip
 
 
 def test_unknown_name_gives_the_nearest_match_and_the_list():
@@ -274,4 +287,4 @@ def test_every_component_is_documented_and_can_be_built_and_named(kind):
         about = describe(get(kind, name))
         assert about.summary.endswith("."), name
         assert all(each.doc and each.default for each in about.parameters), name
-        assert resolved(build(kind, name))["name"] == name
+        assert [*spelled(build(kind, name))] == [name]

@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _said(message: str, code: int) -> int:
-    from clipdetect.display import printable
+    from clipdetect.printable import printable
 
     for line in message.splitlines():
         click.echo(f"clipdetect: {printable(line)}", err=True)

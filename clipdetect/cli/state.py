@@ -20,7 +20,7 @@ def command(file: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(head))
         return
-    from clipdetect.display import printable
+    from clipdetect.printable import printable
 
     rows = [
         ("version", str(head["version"])),

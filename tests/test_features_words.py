@@ -183,8 +183,10 @@ def test_columns_are_named_after_their_parameters(spec, name):
 @pytest.mark.parametrize(
     ("spec", "value", "shown"),
     [
-        ("log:field=a,unit=0.1", -math.log1p(50), -5.0), ("diff:field=a", -5.0, -5.0), ("rate:log=yes", math.log1p(14), 14.0),
-        ("rate:log=no", 14.0, 14.0), ("distinct:log=yes", math.log1p(3), 3.0), ("interval:unit=1m", math.log1p(2), 120.0),
+        ("log:field=a,unit=0.1", -math.log1p(50), -5.0), ("diff:field=a", -5.0, -5.0),
+        ("rate:log=yes", math.log1p(14), 14.0),
+        ("rate:log=no", 14.0, 14.0), ("distinct:log=yes", math.log1p(3), 3.0),
+        ("interval:unit=1m", math.log1p(2), 120.0),
         ("interval", -0.5, 0.0), ("hour", -0.5, 23.5), ("hour:weekly=true", 170.0, 2.0), ("rare", 2.0, 2.0),
     ],
 )  # fmt: skip

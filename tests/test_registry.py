@@ -111,7 +111,8 @@ def test_built_in_components_are_found_by_file_name():
 
 def test_formats_are_named_in_the_order_of_sniffing():
     assert names("format") == [
-        "jsonl", "journald", "json", "access", "syslog", "logfmt", "log", "csv", "tsv", "ssv", "plain", "pattern", "text",
+        "jsonl", "journald", "json", "access", "syslog", "logfmt", "log",
+        "csv", "tsv", "ssv", "plain", "pattern", "text",
     ]  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from clipdetect.jit import kernel
 from clipdetect.numerics import conditions
 from clipdetect.numerics.clock import LATEST, elapsed, faded, signed_log, tick, unlog
 from clipdetect.numerics.durations import said, seconds
-from clipdetect.numerics.words import number, rough, usually, whose
+from clipdetect.numerics.words import number, rough, spoken, usually, whose
 
 __all__ = ["Rate"]
 
@@ -91,7 +91,7 @@ class Rate(Feature):
         r * window + 1/2. `window` counts those of the last `window` seconds, in twelve steps.
     log : give log(1 + value), so that busy and quiet keys are compared by factors.
     per : a field; count by its values within the key (`per=client`).
-    name : of the column, and what is counted, in words (`name=failed logins`).
+    name : of the column, and what is counted, in words (`name=failed logins`); brackets at the end are not said.
 
     Records older than the last count as at its time; after 16 of them in a row the clock is set back.
 
@@ -159,7 +159,7 @@ class Rate(Feature):
     def say(self, column: int, value: float, expected: float, texts: Mapping[str, str]) -> str:
         total, centre = self.shown(column, value), self.shown(column, expected)
         amount = number(total) if self.of else rough(total) if total < 99.5 else number(total)
-        noun = self.name or self.of or "record" + ("" if amount == "1" else "s")
+        noun = spoken(self.name) or self.of or "record" + ("" if amount == "1" else "s")
         if self.where and not self.name:
             noun += f" with {self.where}"
         window = said(self._seconds)

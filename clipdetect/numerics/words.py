@@ -87,6 +87,15 @@ def whose(per: str, texts: Mapping[str, str]) -> str:
     return f" {'from' if source else 'for'} {cut(text)}"
 
 
+def spoken(name: str) -> str:
+    """A column's name as it is said, without what stands in brackets at its end: two windows of one thing.
+
+    >>> spoken("failed logins (1h)"), spoken("errors")
+    ('failed logins', 'errors')
+    """
+    return name.partition(" (")[0]
+
+
 def is_pattern(field: str) -> bool:
     """Whether a field stands for several; brackets are list elements, not classes."""
     return "*" in field or "?" in field

@@ -41,7 +41,9 @@ def score_of(k, x, prior, bins, groups, weight, total):
     """-log10 of the share of records with at least x decades of evidence, the prior's records among them."""
     unit = weight[k] if weight[k] > 0.0 else 1.0
     counted = above(k, x, bins, groups) / unit
-    whole = prior + total[k] / unit
+    seen = total[k] / unit
+    prior *= prior / (prior + seen)  # what the prior is worth by now
+    whole = prior + seen
     expected = math.log10(prior) - x + math.log10(1.0 + x * LN10)  # of the prior's records, in decades
     if counted > 0.0 and expected > -300.0:
         share = math.log10(whole) - math.log10(counted + math.exp(expected * LN10))
@@ -89,7 +91,7 @@ class Counted(Threshold):
 
     Parameters
     ----------
-    prior : how many records the prior is worth, > 0. [records]
+    prior : how many records the prior is worth at first, > 0; after n records prior / (prior + n) of that. [records]
     horizon : how many records are remembered, > 1. Rates far below 1 / horizon rest on the prior. [records]
 
     Cost

@@ -22,7 +22,7 @@ from clipdetect.display import Talk
 from clipdetect.errors import ClipdetectError, ConfigError, InputError, OutputError, StateError
 from clipdetect.explain import Texts, annotation
 from clipdetect.follow import Follower
-from clipdetect.formats import sniff
+from clipdetect.formats import recipe_for, sniff
 from clipdetect.formats.beside import subject, text_of
 from clipdetect.formats.lines import Lines
 from clipdetect.formats.log_lines import LogLines
@@ -224,6 +224,10 @@ class Pipeline:
                 self.talk.note(
                     "no known format: lines pass through unscored; name one with --from, or pick out numbers"
                 )
+        if not (self.config.recipe or self.config.field or self.config.derive):
+            recipe = recipe_for(name, head)
+            if recipe and self.writing:
+                self.talk.note(f"--recipe {recipe} knows more of such records than the defaults")
         made: type[Format] = registry.get("format", name)
         self._settle(made)
         target = self.config.output_format

@@ -12,7 +12,7 @@ from clipdetect.jit import kernel
 from clipdetect.numerics.clock import LATEST, signed_log, tick, unlog
 from clipdetect.numerics.durations import said, seconds
 from clipdetect.numerics.hashing import joined
-from clipdetect.numerics.words import rough, several, usually, whose
+from clipdetect.numerics.words import rough, several, spoken, usually, whose
 
 __all__ = ["Distinct"]
 
@@ -125,6 +125,7 @@ class Distinct(Feature):
 
     def say(self, column: int, value: float, expected: float, texts: Mapping[str, str]) -> str:
         count, centre = self.shown(column, value), self.shown(column, expected)
-        what = self.name or f"different {' and '.join(self._fields)}"
+        amount = rough(round(count))
+        what = spoken(self.name, amount) or f"different {' and '.join(self._fields)}"
         window = said(self._seconds)
-        return f"{rough(round(count))} {what} in {window}{whose(self.per, texts)}{usually(count, centre)}"
+        return f"{amount} {what} in {window}{whose(self.per, texts)}{usually(count, centre)}"

@@ -159,7 +159,7 @@ class Rate(Feature):
     def say(self, column: int, value: float, expected: float, texts: Mapping[str, str]) -> str:
         total, centre = self.shown(column, value), self.shown(column, expected)
         amount = number(total) if self.of else rough(total) if total < 99.5 else number(total)
-        noun = spoken(self.name) or self.of or "record" + ("" if amount == "1" else "s")
+        noun = spoken(self.name, amount) or self.of or spoken("records", amount)
         if self.where and not self.name:
             noun += f" with {self.where}"
         window = said(self._seconds)

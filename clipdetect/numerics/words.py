@@ -87,13 +87,14 @@ def whose(per: str, texts: Mapping[str, str]) -> str:
     return f" {'from' if source else 'for'} {cut(text)}"
 
 
-def spoken(name: str) -> str:
-    """A column's name as it is said, without what stands in brackets at its end: two windows of one thing.
+def spoken(name: str, amount: str = "") -> str:
+    """A column's name as it is said after a number: without the brackets at its end, and of one thing.
 
-    >>> spoken("failed logins (1h)"), spoken("errors")
-    ('failed logins', 'errors')
+    >>> spoken("failed logins (1h)"), spoken("errors", "1"), spoken("access", "1")
+    ('failed logins', 'error', 'access')
     """
-    return name.partition(" (")[0]
+    noun = name.partition(" (")[0]
+    return noun[:-1] if amount == "1" and noun.endswith("s") and not noun.endswith("ss") else noun
 
 
 def is_pattern(field: str) -> bool:

@@ -1,10 +1,11 @@
-"""Writes the sample streams beside this file, the same bytes every time; the truth is in `label`.
+"""Writes the sample streams beside this file, the same bytes every time.
 
     python sample_data/generate.py            write the files
     python sample_data/generate.py --check    compare them with what would be written; exit 1 if they differ
 
 Everything is made up here, with numpy's seeded generator; nothing comes from elsewhere. Faults are short (1 to 4
-records in a row), rare (under 0.5% of the records) and far from the recent normal of their own series.
+records in a row), rare (under 0.5% of the records) and far from the recent normal of their own series. The truth is
+in `label`; for the logs, which come from `logs.py` and `weblog.py`, in truth.json.
 """
 
 from __future__ import annotations
@@ -14,13 +15,19 @@ import json
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from typing import Any
 
+import logs
 import numpy as np
+import weblog
 
 START = datetime(2026, 3, 2, tzinfo=UTC)  # a Monday
 DAY = 86_400.0  # [s]
 QUIET_START = 100  # records of a series before its first fault
+TOWNS = logs.words("Lyon Turin Bern Graz Linz Brno Bonn Kiel Oslo Malmo Riga Gent Metz Pau")
+FAR = logs.words("Lima Osaka Perth Quito Miami Dubai Lagos Delhi Cairo Busan")
 GAP = 40  # normal records between two faults of a series, at least
 
 
@@ -80,8 +87,33 @@ def interleaved(seconds: list[np.ndarray]) -> list[tuple[int, int]]:
     return [(k, i) for _, k, i in sorted(places)]
 
 
+def places(counts: list[int], stolen: list[np.ndarray]) -> list[list[str]]:
+    """Where each payment of each card is made: at home or nearby, on a journey; far away while the card is stolen.
+
+    counts : payments of each card. stolen: the numbers of those by a thief.
+    """
+    rng = np.random.default_rng(15)
+    found = []
+    for n, theirs in zip(counts, stolen, strict=True):
+        home = int(rng.integers(len(TOWNS)))
+        near = [TOWNS[(home + i) % len(TOWNS)] for i in range(4)]
+        own = [near[int(i)] for i in rng.choice(4, n, p=[0.72, 0.18, 0.07, 0.03])]
+        if rng.random() < 0.35:  # a journey
+            first, length = int(rng.integers(0, n - 12)), int(rng.integers(3, 12))
+            own[first : first + length] = [FAR[int(rng.integers(len(FAR)))]] * length
+        there = [place for place in FAR if place not in own]
+        thief = there[int(rng.integers(len(there)))]
+        for i in theirs.tolist():
+            own[i] = thief
+        found.append(own)
+    return found
+
+
 def cards() -> str:
-    """Payments by 80 cards, amounts lognormal around each card's own habit; stolen ones pay far more, or oftener."""
+    """Payments by 80 cards, amounts lognormal around each card's own habit.
+
+    Stolen ones pay far more, in quick succession, in a place where they never were.
+    """
     rng = np.random.default_rng(12)
     shops = ["grocery", "fuel", "pharmacy", "restaurant", "clothing", "books"]
     seconds, amounts, labels = [], [], []
@@ -101,12 +133,14 @@ def cards() -> str:
             seconds[k].sort()
         amounts.append(amount)
         labels.append(label)
+    where = places([len(label) for label in labels], [np.flatnonzero(label) for label in labels])
     lines = []
     for k, i in interleaved(seconds):
         record = {
             "time": clock(seconds[k][i]),
             "card": f"card-{k:03d}",
             "merchant": shops[int(rng.integers(len(shops)))],
+            "place": where[k][i],
             "amount": round(float(amounts[k][i]), 2),
             "label": int(labels[k][i]),
         }
@@ -185,11 +219,29 @@ def logins() -> str:
     return "\n".join(lines) + "\n"
 
 
+LOGS: dict[str, Callable[[], tuple[str, list[dict[str, Any]]]]] = {
+    "auth.log": cache(logs.auth),
+    "access.log": cache(weblog.access),
+    "app.log": cache(logs.app),
+}
+
+
+def truth() -> str:
+    """What is planted in each log: kind, address, and the runs of lines, first and last, from 1."""
+    texts = []
+    for name, make in LOGS.items():
+        events = ",\n".join(f"  {json.dumps(event)}" for event in make()[1])
+        texts.append(f" {json.dumps(name)}: [\n{events}\n ]")
+    return "{\n" + ",\n".join(texts) + "\n}\n"
+
+
 FILES: dict[str, Callable[[], str]] = {
     "metrics.csv": metrics,
     "cards.jsonl": cards,
     "sensors.csv": sensors,
     "logins.jsonl": logins,
+    **{name: lambda make=make: make()[0] for name, make in LOGS.items()},
+    "truth.json": truth,
 }
 
 

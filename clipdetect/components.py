@@ -64,12 +64,14 @@ class Params:
     rate : wanted share of flagged records on clean data, in (0, 1).
     warmup : raw scores a key must have given before it is scored; the detector holds it.
     raw_kind : what the estimator's raw score is; for thresholds.
+    decades : names of columns that are -log10 of a probability already.
     """
 
     engine: Engine = field(default_factory=Engine)
     rate: float = 0.001
     warmup: int = 32
     raw_kind: RawKind = "residual"
+    decades: Sequence[str] = ()
 
 
 class Component:
@@ -151,7 +153,8 @@ class Feature(Component):
     timed : whether it needs `rows.time`; `--time`, or a format with a time of its own.
     replaces : whether a field it takes is no longer watched itself.
     alarms : whether a finite value is a flag by itself; its columns do not go to the estimator.
-    upward : whether only large values of its columns are strange.
+    upward : whether only large values of its columns are strange. decades : whether they are -log10 of
+    a probability.
     """
 
     kind = "feature"
@@ -159,6 +162,7 @@ class Feature(Component):
     timed: bool = False
     alarms: ClassVar[bool] = False
     upward: ClassVar[bool] = False
+    decades: ClassVar[bool] = False
     per: str = ""
     replaces: bool = False
 

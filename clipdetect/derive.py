@@ -94,6 +94,10 @@ class Derivation:
         """Features by the prefix of their arrays."""
         return {f"feature{i}": each for i, each in enumerate(self.features)}
 
+    def decades(self) -> list[str]:
+        """Names of the columns that are -log10 of a probability."""
+        return [name for feature in self.features if feature.decades for name in feature.names()]
+
     def wanted(self) -> tuple[list[str], list[str]]:
         """Names of the numbers and of the categories that features take, each once."""
         made: set[str] = set()

@@ -126,6 +126,7 @@ class Detector:
         for name in self.features.watched + self.features.derived:
             if name not in self.columns:
                 self.columns = [*self.columns, name]
+        self.params.decades = self.features.decades()
         for prefix, component in self.stages().items():
             if not prefix.startswith("feature"):
                 component.bind(self.columns, self.params)

@@ -72,8 +72,11 @@ def learn_value(x, k, j, weight, count, first, quantile, share, excess):
 
 
 @kernel
-def step(X, slots, learn, restart, counter, count, first, quantile, share, excess, raw, usual, unit):
-    """Score each row, then learn it. X, usual, unit: (n, d); raw: (n,); counter: the column of counts, or -1."""
+def step(X, slots, learn, restart, counter, decades, count, first, quantile, share, excess, raw, usual, unit):
+    """Score each row, then learn it. X, usual, unit: (n, d); raw: (n,); decades: (d,) bool.
+
+    counter: the column of counts, or -1.
+    """
     for i in range(X.shape[0]):
         k = slots[i]
         weight = 1.0
@@ -96,6 +99,8 @@ def step(X, slots, learn, restart, counter, count, first, quantile, share, exces
                     if over > 0.0:
                         z = min(over / excess[k, j], 1e300) if excess[k, j] > 0.0 else 9.0
                         own = math.log10(1.0 + z) - RARE * math.log10(share[k, j])
+                        if decades[j]:
+                            own = max(own, over)
                         total += own
                         unit[i, j] = over / own
         if judged:
@@ -122,6 +127,8 @@ class Evidence(Estimator):
     ----------
     counter : name of a column that counts the recent records of a record's source, such as that of
         `rate:window=1h,per=client,log=false`; a record then teaches 1/count of a step, and the column is not judged.
+    surprise : whether a column that is in decades already, a rarity, counts at least by what it lies above the
+        quartile. False where new values come all the time, and so mean little.
 
     Cost
     ----
@@ -145,13 +152,15 @@ class Evidence(Estimator):
     raw_kind = "distance"
     scale_free = False
 
-    def __init__(self, counter: str = "") -> None:
-        self.counter = counter
+    def __init__(self, counter: str = "", surprise: bool = True) -> None:
+        self.counter, self.surprise = counter, surprise
         self._counter = -1
+        self._decades = np.zeros(0, bool)
 
     def bind(self, fields: Sequence[str], params: Params) -> None:
         super().bind(fields, params)
         self._counter = list(fields).index(self.counter) if self.counter in fields else -1
+        self._decades = np.array([self.surprise and name in params.decades for name in fields], bool)
         if self.counter and fields and self._counter < 0:
             raise ValueError(f"counter must be one of the columns {', '.join(fields)}, got {self.counter!r}")
 
@@ -167,5 +176,7 @@ class Evidence(Estimator):
         n, d = rows.X.shape
         raw, usual, unit = np.full(n, np.nan), np.full((n, d), np.nan), np.full((n, d), np.nan)
         arrays = [state[name] for name in ("count", "first", "quantile", "share", "excess")]
-        self.run(step, n, rows.X, slots, rows.learn, rows.restart, self._counter, *arrays, raw, usual, unit)
+        self.run(
+            step, n, rows.X, slots, rows.learn, rows.restart, self._counter, self._decades, *arrays, raw, usual, unit
+        )
         return raw, usual, unit

@@ -55,6 +55,7 @@ class Rare(Feature):
     """
 
     upward = True
+    decades = True
 
     def __init__(
         self,

@@ -37,6 +37,7 @@ class Template(Feature):
     """
 
     upward = True
+    decades = True
 
     def __init__(
         self,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
-from clipdetect.components import Rows, Spec, State, Threshold
+from clipdetect.components import Params, Rows, Spec, State, Threshold
 from clipdetect.jit import kernel
 from clipdetect.numerics.rounding import six_digits
 
@@ -17,6 +18,7 @@ BINS = PARTS * PARTS
 WIDTH = 0.1  # of a bin [decades]
 LN10 = math.log(10.0)
 REBASE = 1e6  # weight of a new record at which all counts are brought back to the unit of now
+LEAST_SHARE = 0.05  # of a record of a busy source that is flagged
 ORDER = 0.01  # of a decade for each decade of the raw score: keeps the order where counts do not tell
 
 
@@ -55,8 +57,11 @@ def score_of(k, x, prior, bins, groups, weight, total):
 
 
 @kernel
-def step(raw, slots, learn, prior, growth, limit, bins, groups, weight, total, score, flag):
-    """Score each raw value, then count it. raw, slots, learn, score, flag: (n,); the rest (K, ...)."""
+def step(raw, slots, learn, share, prior, horizon, limit, bins, groups, weight, total, score, flag):
+    """Score each raw value, then count it. raw, slots, learn, score, flag: (n,); the rest (K, ...).
+
+    share: (n,) what a flagged record counts for.
+    """
     for i in range(raw.shape[0]):
         if not math.isfinite(raw[i]):
             continue
@@ -66,7 +71,8 @@ def step(raw, slots, learn, prior, growth, limit, bins, groups, weight, total, s
         flag[i] = 1 if score[i] >= limit else 0
         if not learn[i]:
             continue
-        unit = (weight[k] if weight[k] > 0.0 else 1.0) * growth
+        own = max(share[i], LEAST_SHARE) if score[i] >= limit else 1.0
+        unit = (weight[k] if weight[k] > 0.0 else 1.0) * (1.0 + own / horizon)
         if unit > REBASE:
             for b in range(BINS):
                 bins[k, b] /= unit
@@ -76,9 +82,9 @@ def step(raw, slots, learn, prior, growth, limit, bins, groups, weight, total, s
             unit = 1.0
         weight[k] = unit
         at = min(int(min(x / WIDTH, BINS * 1.0)), BINS - 1)
-        bins[k, at] += unit
-        groups[k, at // PARTS] += unit
-        total[k] += unit
+        bins[k, at] += own * unit
+        groups[k, at // PARTS] += own * unit
+        total[k] += own * unit
 
 
 class Counted(Threshold):
@@ -93,6 +99,8 @@ class Counted(Threshold):
     ----------
     prior : how many records the prior is worth at first, > 0; after n records prior / (prior + n) of that. [records]
     horizon : how many records are remembered, > 1. Rates far below 1 / horizon rest on the prior. [records]
+    counter : name of a column that counts the recent records of a record's source, as for `evidence`; a flagged
+        record then counts 1/count, at least a twentieth, so that one attacker does not hide the next.
 
     Cost
     ----
@@ -111,12 +119,19 @@ class Counted(Threshold):
 
     takes = ("distance", "level")
 
-    def __init__(self, prior: float = 1000.0, horizon: float = 10000.0) -> None:
+    def __init__(self, prior: float = 1000.0, horizon: float = 10000.0, counter: str = "") -> None:
         if not prior > 0.0:
             raise ValueError(f"prior must be > 0, got {prior}")
         if not horizon > 1.0:
             raise ValueError(f"horizon must be > 1, got {horizon}")
-        self.prior, self.horizon = prior, horizon
+        self.prior, self.horizon, self.counter = prior, horizon, counter
+        self._counter = -1
+
+    def bind(self, fields: Sequence[str], params: Params) -> None:
+        super().bind(fields, params)
+        self._counter = list(fields).index(self.counter) if self.counter in fields else -1
+        if self.counter and fields and self._counter < 0:
+            raise ValueError(f"counter must be one of the columns {', '.join(fields)}, got {self.counter!r}")
 
     def state_spec(self, n_features: int) -> Spec:
         return {
@@ -130,6 +145,9 @@ class Counted(Threshold):
         score, flag = np.full(len(raw), np.nan), np.zeros(len(raw), np.int8)
         arrays = [state[name] for name in ("bins", "groups", "weight", "total")]
         limit = -math.log10(self.params.rate)
-        growth = 1.0 + 1.0 / self.horizon
-        self.run(step, len(raw), raw, slots, rows.learn, float(self.prior), growth, limit, *arrays, score, flag)
+        share = np.ones(len(raw)) if self._counter < 0 else 1.0 / np.fmax(rows.X[:, self._counter], 1.0)
+        self.run(
+            step, len(raw), raw, slots, rows.learn, share, float(self.prior), float(self.horizon), limit, *arrays,
+            score, flag,
+        )  # fmt: skip
         return score, flag

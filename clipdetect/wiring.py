@@ -45,7 +45,6 @@ def selection(config: Config, detector: Detector, measures: bool = False) -> Sel
         fields = () if watch else fields
     if config.derive and not config.recipe:
         made = {name for each in (config.pattern, *config.extract) for name in re.compile(each).groupindex}
-        needed = [subject(each.field) for feature in features for each in feature.inputs()]
-        needed = [name for name in needed if name not in made]
+        needed = [name for names in detector.features.wanted() for name in map(subject, names) if name not in made]
     reserved = (*config.by, config.time, config.label)
     return Selection(fields, config.exclude, config.max_fields, reserved, watch, needed)

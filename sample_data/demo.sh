@@ -38,4 +38,5 @@ run card cards.jsonl --recipe card
 
 log source auth.log --recipe sshd
 log remote_addr access.log --recipe access
+log remote_addr access.log --recipe traffic
 log '' app.log --gap 15m

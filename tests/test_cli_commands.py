@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from clipdetect import registry, state
 from clipdetect.cli import main
+from clipdetect.settings import recipes
 
 
 @pytest.fixture(autouse=True)
@@ -25,11 +28,84 @@ def no_settings(monkeypatch):
 def test_list_shows_every_component_by_kind(capsys):
     assert main(["list"]) == 0
     out = capsys.readouterr().out
-    for kind in ("estimator", "threshold", "format"):
+    for kind in ("feature", "estimator", "threshold", "format"):
         for name in registry.names(kind):
             assert f"\n  {name} " in out
-    assert out.startswith("Estimators:\n")
     assert max(map(len, out.splitlines())) <= 80
+
+
+def test_list_begins_with_the_recipes_and_what_they_are_for(capsys):
+    assert main(["list"]) == 0
+    first, *_ = capsys.readouterr().out.split("\n\n")
+    assert first.startswith("Recipes:\n")
+    assert "sshd in syslog or the journal" in " ".join(first.split())
+    assert [line.split()[0] for line in first.splitlines()[1:] if line[2] != " "] == list(recipes())
+
+
+@pytest.mark.parametrize("name", recipes())
+def test_list_of_a_recipe_shows_all_its_settings_and_how_to_make_ones_own(name, capsys):
+    assert main(["list", name]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"{name} (recipe)\n\n")
+    [about, *settings] = recipes()[name].read_text().splitlines()
+    assert about.startswith("about: ")
+    assert "\n".join("  " + line for line in settings) in out
+    assert f"clipdetect config --recipe {name} > mine.yaml" in out
+    assert "clipdetect -c mine.yaml" in out
+
+
+def test_list_of_a_recipe_says_in_words_what_it_judges(monkeypatch, tmp_path, capsys):
+    file = tmp_path / "own.yaml"
+    file.write_text(
+        "about: own\n"
+        "derive:\n"
+        "  - rare: {field: code, given: user, missing: true, name: odd}\n"
+        "  - rate: {window: 1h, per: user, of: odd, name: oddness}\n"
+        "  - rate: {window: 5m, where: failed}\n"
+        "  - rate: {where: status>=400, per: user, name: errors}\n"
+        "  - distinct: {field: path, window: 10m}\n"
+        "  - diff: {field: sum}\n"
+        "  - elsewhere: {size: 3}\n"
+        "exclude: [odd]\n"
+        "estimator: {evidence: {counter: errors}}\n"
+        "gap: 5m\n"
+        "flatline: 50\n"
+    )
+    monkeypatch.setattr("clipdetect.cli.list.recipes", lambda: {"own": file})
+    assert main(["list", "own", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["recipe"]["own"]
+    assert found["judges"] == [
+        "odd: how rare code is among records with the same user, none being a value too; "
+        "taken by what follows, not judged itself",
+        "oddness: the sum of odd in 1h, per user",
+        "records that have failed in 5m",
+        "errors: records with status>=400 in 60s, per user; "
+        "not judged, but a source with many of them teaches less with each",
+        "different values of path in 10m",
+        "the change of sum since the last record",
+        "elsewhere (size 3)",
+        "also flagged: the first record after 5m without one",
+        "also flagged: a field that has stayed the same for 50 records",
+    ]
+    assert found["about"] == "own"
+    assert found["settings"]["flatline"] == 50
+
+
+def test_list_of_a_name_that_two_things_have_shows_both(capsys):
+    assert main(["list", "access"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("access (recipe)\n")
+    assert "\n\naccess (format)\n" in out
+
+
+def test_listing_a_recipe_imports_nothing_heavy():
+    code = (
+        "import sys; from clipdetect.cli import main; main(['list', 'sshd']); "
+        "sys.exit(' '.join(name for name in ('numpy', 'numba', 'rich') if name in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("sshd (recipe)\n")
+    assert done.stderr.strip() == ""
 
 
 def test_list_of_one_shows_parameters_defaults_cost_and_source(capsys):
@@ -45,13 +121,16 @@ def test_list_as_json_is_one_object(capsys):
     assert main(["list", "--json"]) == 0
     everything = json.loads(capsys.readouterr().out)
     assert everything["estimator"]["level"]["parameters"][0]["name"] == "patience"
+    assert list(everything["recipe"]) == list(recipes())
     assert main(["list", "zscore", "--json"]) == 0
     assert list(json.loads(capsys.readouterr().out)["estimator"]) == ["zscore"]
 
 
 def test_list_of_an_unknown_name_gives_the_nearest(capsys):
     assert main(["list", "levl"]) == 2
-    assert "no component is named 'levl', did you mean 'level'?" in capsys.readouterr().err
+    assert "no component or recipe is named 'levl', did you mean 'level'?" in capsys.readouterr().err
+    assert main(["list", "ssdh"]) == 2
+    assert "did you mean 'sshd'?" in capsys.readouterr().err
 
 
 def test_a_plug_in_that_cannot_be_loaded_is_listed_with_its_error(monkeypatch, capsys):

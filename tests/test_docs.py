@@ -15,6 +15,7 @@ import pytest
 
 from clipdetect import Detector, registry
 from clipdetect.cli import COMMANDS
+from clipdetect.settings import recipes
 from clipdetect.testing import check_component
 
 ROOT = Path(__file__).parents[1]
@@ -31,10 +32,15 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", text("docs/plugins.md"), re.MULTILINE | re.DOTALL)
 
 
+def module(name: str, block: int, folder: Path):
+    """A Python block of docs/plugins.md, imported under a name."""
+    (folder / f"{name}.py").write_text(blocks("python")[block])
+    return importlib.import_module(name)
+
+
 @pytest.fixture
 def plugin(tmp_path, monkeypatch):
     """The example of docs/plugins.md as if installed: its module, and the entry points of its pyproject.toml."""
-    (tmp_path / "seasonal_naive.py").write_text(blocks("python")[0])
     project = tomllib.loads(blocks("toml")[0])["project"]
     info = tmp_path / "clipdetect_seasonal-1.0.dist-info"
     info.mkdir()
@@ -46,7 +52,7 @@ def plugin(tmp_path, monkeypatch):
         )
     )
     monkeypatch.syspath_prepend(tmp_path)
-    yield importlib.import_module("seasonal_naive")
+    yield module("seasonal_naive", 0, tmp_path)
     sys.modules.pop("seasonal_naive", None)
 
 
@@ -58,12 +64,25 @@ def test_what_the_pages_show_is_what_the_commands_print():
 
 
 def test_readme_is_short():
-    assert len(text("README.md").splitlines()) < 120
+    assert len(text("README.md").splitlines()) < 145
 
 
 @pytest.mark.parametrize(("kind", "name"), COMPONENTS)
-def test_every_component_is_in_the_page_of_components(kind, name):
-    assert f"\n### `{name}`\n" in text("docs/estimators.md")
+def test_every_component_is_in_the_page_of_its_kind(kind, name):
+    page = {"feature": "docs/features.md", "format": "docs/formats.md"}.get(kind, "docs/estimators.md")
+    assert f"\n### `{name}`\n" in text(page)
+
+
+@pytest.mark.parametrize("name", recipes())
+def test_every_recipe_has_a_section_with_its_command(name):
+    parts = re.split(r"^## ", text("docs/logs.md"), flags=re.MULTILINE)
+    [section] = [part for part in parts if part.startswith(f"`{name}`")]
+    assert re.search(rf"^\$ clipdetect --recipe {name} ", section, re.MULTILINE)
+
+
+def test_every_format_is_in_the_table_of_formats():
+    rows = re.findall(r"^\| (`.*?) \|", text("docs/formats.md"), re.MULTILINE)
+    assert sorted(re.findall(r"`(\w+)`", " ".join(rows))) == sorted(registry.names("format"))
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -95,7 +114,7 @@ def test_the_example_configuration_is_accepted():
 def test_the_plugin_example_keeps_the_laws(plugin):
     check_component(plugin.SeasonalNaive, compiled=False)
     scope: dict = {}
-    exec(blocks("python")[1], scope)
+    exec(next(each for each in blocks("python") if "import check_component" in each), scope)
     [own_test] = [value for name, value in scope.items() if name.startswith("test_")]
     own_test()
 
@@ -124,3 +143,30 @@ def test_the_plugin_example_can_be_restored(plugin):
     head, keys, arrays = first.dump()
     second.load(json.loads(json.dumps(head)), keys, arrays)
     assert second.step(X[100:]).score.tobytes() == expected.score[100:].tobytes()
+
+
+@pytest.fixture
+def repeats(tmp_path, monkeypatch):
+    """The example feature of docs/plugins.md."""
+    [block] = [i for i, each in enumerate(blocks("python")) if "(Feature)" in each]
+    monkeypatch.syspath_prepend(tmp_path)
+    yield module("repeats", block, tmp_path)
+    sys.modules.pop("repeats", None)
+
+
+def test_the_feature_example_keeps_the_laws(repeats):
+    check_component(repeats.Repeats, compiled=False)
+    check_component(repeats.Repeats, compiled=False, per="caller")
+
+
+def test_the_feature_example_counts_runs_per_value(repeats):
+    detector = Detector("level", features=[repeats.Repeats(per="job")])
+    detector.open_columns([])
+    status, job = [1, 1, 2, 2, 2, -1, 2], [7, 7, 7, 8, 8, 8, 8]
+    made = detector.step(
+        np.empty((7, 0)), categories={"status": np.array(status, np.int64), "job": np.array(job, np.int64)}
+    )
+    assert detector.columns == ["repeats(status)"]
+    assert np.array_equal(made.X[:, 0], [1, 2, 1, 1, 2, np.nan, 3], equal_nan=True)
+    words = repeats.Repeats(per="job").say(0, 3.0, 1.0, {"status": "failed", "job": "nightly"})
+    assert words == "status failed for nightly 3 times in a row, usually 1"

@@ -20,13 +20,14 @@ DATA = ROOT / "sample_data"
 RATE = 0.001
 STREAMS = [("metrics.csv", ""), ("cards.jsonl", "card"), ("sensors.csv", "sensor"), ("logins.jsonl", "source")]
 LARGEST = 1_250_000  # [bytes]
+TRUTH = json.loads((DATA / "truth.json").read_text())
 # Options, what tells the others apart, and the planted events that must be found with them.
 LOGS = [
     ("auth.log", ["--recipe", "sshd"], "source", {"fast password guessing", "slow password guessing"}),
     ("access.log", ["--recipe", "access"], "remote_addr", {"scanner"}),
-    ("app.log", ["--gap", "15m"], "line", {"silence"}),
+    ("access.log", ["--recipe", "traffic"], "remote_addr", {"mass download"}),
+    ("app.log", ["--gap", "15m"], "line", {event["kind"] for event in TRUTH["app.log"]}),
 ]
-TRUTH = json.loads((DATA / "truth.json").read_text())
 
 
 def records(text: str, name: str) -> list[dict[str, str]]:

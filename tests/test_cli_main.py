@@ -147,6 +147,8 @@ def test_help_shows_every_default():
         "by": "one model for all",
         "max_line": "16M",
         "min_change": "0",
+        "gap": "none",
+        "flatline": "none",
     }
     for each in command.params:
         if each.name not in Config.__struct_fields__:

@@ -249,7 +249,7 @@ class LogLines(Lines):
         """The rows for a person's screen: flagged ones begin with score and why."""
         done = list(map(shown, lines))
         for i in np.flatnonzero(annotation.anomaly).tolist():
-            found = [f"{annotation.score[i]:.6g}"] if np.isfinite(annotation.score[i]) else []
+            found = [f"{annotation.score[i]:.2f}"] if np.isfinite(annotation.score[i]) else []
             if annotation.changepoint is not None and annotation.changepoint[i]:
                 found.append("change point")
             why = " ".join([*found, printable(words(annotation.why[i]))]).strip()

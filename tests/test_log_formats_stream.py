@@ -177,7 +177,7 @@ def test_no_control_character_reaches_a_terminal(name, color):
     out = alone(name, data, [50], as_text=True, terminal=True, color=color, max_line=150)[0].decode()
     plain = re.sub(r"\x1b\[1;31m([^\x1b\n]*)\x1b\[0m", r"\1", out) if color else out
     assert all(c == "\n" or c.isprintable() for c in plain)
-    assert ("\x1b[1;31m4 x\\x1b[1m 5 (expected 1, 4 deviations above)\x1b[0m | " in out) == color
+    assert ("\x1b[1;31m4.00 x\\x1b[1m 5 (expected 1, 4 deviations above)\x1b[0m | " in out) == color
     assert out.count("\n") == len(data.split(b"\n"))
 
 

@@ -361,6 +361,8 @@ def to_yaml(resolved: Resolved) -> str:
     suited = dict(zip(("estimator", "threshold"), config.components(config.features()), strict=True))
     for name in READERS:
         value, origin = getattr(config, name), resolved.origins[name]
+        if name == "recipe" and value:
+            value, origin = "", f"{origin}: {value}, spelled out below"
         if isinstance(value, ComponentSpec) and not value.chosen:  # spelled out, it would be chosen from then on
             origin += f": {suited[name].name}"
             value = None

@@ -191,6 +191,8 @@ class Detector:
         if not self._fields_given and not self.base and fields is None:
             fields = [f"c{j + 1}" for j in range(X.shape[1])]
         names = list(fields) if fields is not None else self.base
+        if not self.state:  # features alone need no column to be opened
+            self.open_columns(self.base)
         if X.shape[1] != len(names):
             raise ValueError(f"X has {X.shape[1]} columns, the detector {len(names)}: {', '.join(names)}")
         if keys is not None and len(keys) != n:

@@ -23,10 +23,9 @@ from clipdetect.errors import ClipdetectError, ConfigError, InputError, OutputEr
 from clipdetect.explain import Texts, annotation
 from clipdetect.follow import Follower
 from clipdetect.formats import recipe_for, sniff
-from clipdetect.formats.beside import subject, text_of
+from clipdetect.formats.beside import told
 from clipdetect.formats.lines import Lines
 from clipdetect.formats.log_lines import LogLines
-from clipdetect.formats.objects import look_up
 from clipdetect.records import Batch, Format
 from clipdetect.scored import Scored
 from clipdetect.sink import ClosedPipe, Sink
@@ -314,7 +313,7 @@ class Pipeline:
         def texts(i: int, names: Sequence[str]) -> dict[str, str]:
             assert self.reader is not None
             record = self.reader.record(batch.pieces[int(batch.rows[i])])
-            return {name: text_of(look_up(record, subject(name))) for name in names}
+            return {name: told(record, name) for name in names}
 
         return texts
 

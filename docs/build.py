@@ -3,10 +3,11 @@
     python docs/build.py           rewrite the pages
     python docs/build.py --check   compare only; exit code 1 and a diff where a page is stale
 
-A page has two kinds of marks. After `<!-- run: COMMAND -->` stands a fenced block with the command
-and what it prints to stdout (2>&1 adds stderr); `run 2:` expects exit code 2. Between
-`<!-- each: KIND -->` and `<!-- end -->` stands a section for every command, or for every component
-of a kind, so that a new one needs no edit here.
+A page has three kinds of marks. After `<!-- run: COMMAND -->` stands a fenced block with the command
+and what it prints to stdout (2>&1 adds stderr); `run 2:` expects exit code 2. After
+`<!-- screen 3: COMMAND -->` stand the first 3 lines that it writes to a terminal. Between
+`<!-- each: KIND -->` and `<!-- end -->` stands a section for every command, recipe, or component of
+a kind, so that a new one needs no edit here.
 
 Commands run in a folder that has `sample_data` and `docs` as the root has them, one folder a page
 and in the page's order: what one writes the next can read, and nothing is left in the tree.
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import pty
 import re
 import shlex
 import subprocess
@@ -29,9 +31,10 @@ sys.path.insert(0, str(ROOT))
 
 from clipdetect import registry  # noqa: E402  (after the path to it)
 from clipdetect.cli import COMMANDS  # noqa: E402
+from clipdetect.settings import recipes  # noqa: E402
 
 LINKED = ("sample_data", "docs")
-RUN = re.compile(r"^<!-- run(?: (\d+))?: (.+?) -->\n(?:```console\n.*?^```\n)?", re.MULTILINE | re.DOTALL)
+MARK = re.compile(r"^<!-- (run|screen)(?: (\d+))?: (.+?) -->\n(?:```console\n.*?^```\n)?", re.MULTILINE | re.DOTALL)
 EACH = re.compile(r"^<!-- each: (\w+) -->\n.*?^<!-- end -->\n", re.MULTILINE | re.DOTALL)
 SUBCOMMANDS = ("config check",)
 
@@ -54,15 +57,22 @@ def built(page: Path) -> str:
         def block(command: str, code: int = 0) -> str:
             return f"```console\n$ {command}\n{output(command, code, work, environment)}```\n"
 
-        def run(match: re.Match[str]) -> str:
-            return match[0].partition("\n")[0] + "\n" + block(match[2], int(match[1] or 0))
+        def mark(match: re.Match[str]) -> str:
+            kind, number, command = match.groups()
+            head = match[0].partition(" -->\n")[0] + " -->\n"
+            return head + (screen(command, int(number or 10)) if kind == "screen" else block(command, int(number or 0)))
+
+        def screen(command: str, most: int) -> str:
+            lines = on_screen(command, work, environment).splitlines()
+            shown = [*lines[:most], *(["..."] if len(lines) > most else [])]
+            return f"```console\n$ {command}\n" + "".join(line + "\n" for line in shown) + "```\n"
 
         def section(match: re.Match[str]) -> str:
             parts = [f"### {title}\n\n{block(command)}\n" for title, command in sections(match[1])]
             return f"<!-- each: {match[1]} -->\n\n{''.join(parts)}<!-- end -->\n"
 
         text = EACH.sub(section, text)
-        return RUN.sub(run, text)
+        return MARK.sub(mark, text)
 
 
 def sections(kind: str) -> list[tuple[str, str]]:
@@ -71,7 +81,8 @@ def sections(kind: str) -> list[tuple[str, str]]:
         commands = [("clipdetect" if name == "score" else f"clipdetect {name}") for name in COMMANDS]
         commands += [f"clipdetect {name}" for name in SUBCOMMANDS]
         return [(f"`{each}`", f"{each} --help") for each in commands]
-    return [(f"`{name}`", f"clipdetect list {name}") for name in registry.names(kind)]
+    names = list(recipes()) if kind == "recipe" else registry.names(kind)
+    return [(f"`{name}`", f"clipdetect list {name}") for name in names]
 
 
 def output(command: str, code: int, folder: Path, environment: dict[str, str]) -> str:
@@ -81,6 +92,26 @@ def output(command: str, code: int, folder: Path, environment: dict[str, str]) -
         raise RuntimeError(f"{command}: exit code {done.returncode}: {done.stderr.decode(errors='replace')}")
     lines = [line.rstrip() for line in done.stdout.decode().splitlines()]
     return "".join(line + "\n" for line in lines)
+
+
+def on_screen(command: str, folder: Path, environment: dict[str, str]) -> str:
+    """What a shell command writes to a terminal without colours. Raises RuntimeError where it fails."""
+    mine, its = pty.openpty()
+    process = subprocess.Popen(
+        ["sh", "-c", command], cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=its,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    os.close(its)
+    parts = []
+    with os.fdopen(mine, "rb", buffering=0) as terminal:
+        try:
+            while part := terminal.read(1 << 16):
+                parts.append(part)
+        except OSError:  # how some systems say that the other end is closed
+            pass
+    if process.wait():
+        raise RuntimeError(f"{command}: exit code {process.returncode}")
+    return b"".join(parts).replace(b"\r\n", b"\n").decode()
 
 
 def _environment(folder: Path) -> dict[str, str]:

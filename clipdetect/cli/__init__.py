@@ -20,7 +20,7 @@ from clipdetect.registry import did_you_mean
 COMMANDS = {
     "score": "score the records (the command if none is named)",
     "eval": "compare a scored stream with the truth in a label field",
-    "list": "estimators, thresholds and formats, and their parameters",
+    "list": "recipes, features, estimators, thresholds and formats",
     "config": "print the resolved configuration, or check a file",
     "state": "what a state file holds",
 }

@@ -91,7 +91,7 @@ def _rows(file: str, score: str, flag: str, label: str) -> Iterator[tuple[float,
 
 
 def _at(record: dict[str, Any], label: str, absent: Any) -> Any:
-    from clipdetect.formats.objects import look_up
+    from clipdetect.formats.values import look_up
 
     return look_up(record, label) if record else absent
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from clipdetect.formats.shape import shape
-from clipdetect.formats.values import ABSENT, category, joint_key, key_text, number, seconds, truth
+from clipdetect.formats.values import ABSENT, category, joint_key, key_text, look_up, number, seconds, truth
 from clipdetect.numerics.hashing import MISSING
 from clipdetect.records import FormatOptions
 
@@ -71,6 +71,15 @@ def unlisted(value: Any) -> Any:
     if type(value) is list and value and all(type(each) is int and 0 <= each < 256 for each in value):
         return bytes(value).decode("utf-8", "replace")
     return value
+
+
+def told(record: dict[str, Any], name: str) -> str:
+    """The text that a feature's input has in a record, for people: of a shape, the shape; of an object, its names."""
+    value = look_up(record, subject(name))
+    found = _MADE.fullmatch(name)
+    if found and found["make"]:
+        value = (_shape if found["make"] == "shape" else _keys)(value)
+    return text_of(value)
 
 
 def _described(name: str, column: Column) -> list[int]:

@@ -12,8 +12,9 @@ from clipdetect.formats.beside import text_of
 from clipdetect.formats.extract import Extract
 from clipdetect.formats.fast import Fast
 from clipdetect.formats.lines import Lines
-from clipdetect.formats.objects import BOM, Rows, Taken, Unreadable, dumps, look_up, parse
+from clipdetect.formats.objects import BOM, Rows, Taken, Unreadable, dumps, parse
 from clipdetect.formats.select import Selection
+from clipdetect.formats.values import look_up
 from clipdetect.records import Annotation, Batch, FormatOptions
 
 __all__ = ["Jsonl"]

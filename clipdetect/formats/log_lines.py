@@ -13,10 +13,10 @@ import orjson
 from clipdetect.formats.annotate import JsonAnnotator, texts, words
 from clipdetect.formats.extract import Extract
 from clipdetect.formats.lines import Lines
-from clipdetect.formats.objects import Rows, Taken, Unreadable, dumps, look_up
+from clipdetect.formats.objects import Rows, Taken, Unreadable, dumps
 from clipdetect.formats.select import Selection, leaves
 from clipdetect.formats.times import Clock, epoch
-from clipdetect.formats.values import ABSENT, LARGEST, number, said
+from clipdetect.formats.values import ABSENT, LARGEST, look_up, number, said
 from clipdetect.printable import printable
 from clipdetect.records import Annotation, Batch, FormatOptions
 

@@ -14,14 +14,13 @@ from clipdetect.errors import ConfigError
 from clipdetect.formats.annotate import names
 from clipdetect.formats.beside import beside
 from clipdetect.formats.select import Selection, leaves
-from clipdetect.formats.values import ABSENT, number, said
+from clipdetect.formats.values import ABSENT, look_up, number, said
 from clipdetect.records import Batch, FormatOptions, Problem, ValueProblem
 
 DEEPEST = 950  # levels of nesting, a little less than Python's own limit, which depends on the moment
 _OPENING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|([\[{])|[\]}]', re.DOTALL)
 _TOKENS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|NaN|-?Infinity')
 BOM = b"\xef\xbb\xbf"
-_PATH = re.compile(r"\.|(\[\d+\])")
 
 
 class Unreadable(Exception):
@@ -80,21 +79,6 @@ def dumps(value: Any) -> bytes:
     except TypeError:
         text = json.dumps(value, separators=(",", ":"))
         return _TOKENS.sub(lambda token: token[0] if token[0][0] == '"' else "null", text).encode()
-
-
-def look_up(record: Any, path: str) -> Any:
-    """The value at a dotted path, the exact key first; ABSENT where there is none."""
-    if type(record) is dict and path in record:
-        return record[path]
-    value = record
-    for part in [part for part in _PATH.split(path) if part]:
-        if part.startswith("[") and type(value) is list and int(part[1:-1]) < len(value):
-            value = value[int(part[1:-1])]
-        elif type(value) is dict and part in value:
-            value = value[part]
-        else:
-            return ABSENT
-    return value
 
 
 class Values:

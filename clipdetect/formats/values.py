@@ -18,11 +18,29 @@ LARGEST = 1e150  # its square is still a double; larger values count as missing
 LABELS = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0}
 
 
+_PATH = re.compile(r"\.|(\[\d+\])")
+
+
 class Absent:
     """Stands for a field that a record does not have."""
 
 
 ABSENT = Absent()
+
+
+def look_up(record: Any, path: str) -> Any:
+    """The value at a dotted path, the exact key first; ABSENT where there is none."""
+    if type(record) is dict and path in record:
+        return record[path]
+    value = record
+    for part in [part for part in _PATH.split(path) if part]:
+        if part.startswith("[") and type(value) is list and int(part[1:-1]) < len(value):
+            value = value[int(part[1:-1])]
+        elif type(value) is dict and part in value:
+            value = value[part]
+        else:
+            return ABSENT
+    return value
 
 
 def number(value: Any, coerce: bool = False) -> tuple[float, str]:

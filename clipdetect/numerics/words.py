@@ -11,6 +11,8 @@ SOURCES = (
     "address",
     "ip",
     "src",
+    "srcaddr",
+    "dstaddr",
     "source",
     "host",
     "client",

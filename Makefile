@@ -5,13 +5,14 @@ BIN := .venv/bin
 READY := .venv/ready
 DATA ?=
 
-.PHONY: help setup demo test golden lint types coverage bench docs data clean
+.PHONY: help setup demo test golden lint types coverage bench bench-logs docs data clean
 
 help:
 	@echo "make demo      score the sample data and show what was flagged"
 	@echo "make test      run the tests"
 	@echo "make lint      ruff;  make types  mypy;  make coverage  tests with kernels interpreted"
 	@echo "make bench     measure speed, latency, memory and calibration"
+	@echo "make bench-logs DATA=FOLDER  findings in the real logs of a folder (loghub, weblogs, cloudtrail)"
 	@echo "make golden    rewrite the expected output of the command-line tests;  make docs  that of the docs"
 
 setup: $(READY)
@@ -49,6 +50,11 @@ bench: $(READY)
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/latency.py
 	$(BIN)/python benchmarks/calibration.py
+	$(BIN)/python benchmarks/log_speed.py
+
+bench-logs: $(READY)
+	@test -d "$(DATA)" || { echo "make bench-logs DATA=FOLDER, with loghub, weblogs and cloudtrail in it"; exit 1; }
+	$(BIN)/python benchmarks/logs.py $(DATA)
 
 docs: $(READY)
 	$(BIN)/python docs/build.py

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import orjson
 
 FOLDER = Path(os.environ.get("CLIPDETECT_BENCH", Path(tempfile.gettempdir()) / "clipdetect-bench"))
 COMMAND = [sys.executable, "-m", "clipdetect"]
@@ -81,6 +84,27 @@ def slope(command: Sequence[str], make: object, few: int, many: int, **env: str)
     high, memory = cpu(command, make(many), env)
     each = (high - low) / (many - few)
     return 1e6 * each, low - each * few, memory
+
+
+def median_slope(
+    command: Sequence[str], make: object, few: int, many: int, times: int = 3
+) -> tuple[float, float, float, float]:
+    """`slope`, the median of several runs by microseconds a record; and the largest less the smallest of these."""
+    runs = [slope(command, make, few, many) for _ in range(times)]
+    each = [run[0] for run in runs]
+    return statistics.median(each), *[statistics.median(run[i] for run in runs) for i in (1, 2)], max(each) - min(each)
+
+
+def answers(arguments: Sequence[str], data: bytes | Path) -> list[dict[str, Any]]:
+    """What the command writes for a file or for bytes on stdin, one object a record, as JSON Lines."""
+    file = [] if isinstance(data, bytes) else [str(data)]
+    done = subprocess.run(
+        [*COMMAND, "-q", *arguments, *file],
+        input=data if isinstance(data, bytes) else b"",
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    return [orjson.loads(line.decode(errors="replace")) for line in done.stdout.split(b"\n") if line]
 
 
 def table(title: str, header: Sequence[str], lines: Sequence[Sequence[str]]) -> None:

@@ -65,6 +65,7 @@ class Params:
     warmup : raw scores a key must have given before it is scored; the detector holds it.
     raw_kind : what the estimator's raw score is; for thresholds.
     decades : names of columns that are -log10 of a probability already.
+    labelled : whether records come with the truth (`--label`).
     """
 
     engine: Engine = field(default_factory=Engine)
@@ -72,6 +73,30 @@ class Params:
     warmup: int = 32
     raw_kind: RawKind = "residual"
     decades: Sequence[str] = ()
+    labelled: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Records of a file that a component is given as a parameter: `reference=pool.csv`.
+
+    names : (d,) the numeric fields. X : (n, d) float64, NaN missing. source : its path, or what it is.
+    digest : of the content, so that a saved state knows whether it is still the same.
+    """
+
+    names: tuple[str, ...]
+    X: np.ndarray
+    source: str = ""
+    digest: str = ""
+
+    def columns(self, fields: Sequence[str]) -> np.ndarray:
+        """(n, len(fields)) float64, NaN where the table has no such field."""
+        place = {name: j for j, name in enumerate(self.names)}
+        found = np.full((len(self.X), len(fields)), np.nan)
+        for j, name in enumerate(fields):
+            if name in place:
+                found[:, j] = self.X[:, place[name]]
+        return found
 
 
 class Component:
@@ -80,7 +105,7 @@ class Component:
     The constructor takes the component's own parameters as keywords, each with a type annotation
     and a default, stores each under its name, and raises ValueError on a bad value. A parameter
     annotated with a component class is built by the registry from the nested spec; its arrays
-    appear as `child/name`.
+    appear as `child/name`. One annotated with `Table` is read from the file named.
     """
 
     kind: ClassVar[str]
@@ -96,6 +121,15 @@ class Component:
         self.params = params
         for child in self.children().values():
             child.bind(fields, params)
+
+    def check(self, params: Params) -> None:
+        """Raise ValueError where the run cannot give what it needs; once, before the first record."""
+        for child in self.children().values():
+            child.check(params)
+
+    def lacks(self) -> str:
+        """What it still needs from the fields seen so far, for people; empty where nothing."""
+        return "; ".join(filter(None, (child.lacks() for child in self.children().values())))
 
     def children(self) -> dict[str, Component]:
         """Nested components by parameter name."""

@@ -51,6 +51,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     flatline: int | None = None  # [records]
     estimator: ComponentSpec = ComponentSpec("level", chosen=False)
     threshold: ComponentSpec = ComponentSpec("tail", chosen=False)
+    changepoint: ComponentSpec | None = None
+    on_change: Literal["ignore", "rebase"] = "ignore"
     patience: int | None = None  # merged into the estimator's parameters by `load`
     warmup: int = 32
     backfill: str = ""
@@ -113,11 +115,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             return Detector(
                 estimator,
                 threshold,
+                changepoint=self.changepoint,
                 features=features,
                 hidden=self.exclude,
                 rate=self.rate,
                 warmup=self.warmup,
                 max_keys=self.max_keys,
+                rebase=self.on_change == "rebase",
+                labelled=bool(self.label),
                 bands=self.bands,
                 seed=self.seed,
                 engine=self.engine,
@@ -136,6 +141,8 @@ def fingerprint(config: Config, features: Sequence[Any] | None = None) -> dict[s
     return {
         "estimator": registry.resolved(registry.build("estimator", estimator)),
         "threshold": registry.resolved(registry.build("threshold", threshold)),
+        "changepoint": config.changepoint and registry.resolved(registry.build("changepoint", config.changepoint)),
+        "on_change": config.on_change if config.changepoint else None,
         "derive": [registry.spelled(registry.build("feature", each)) for each in features],
         "field": list(config.field),
         "exclude": list(config.exclude),
@@ -283,8 +290,8 @@ def _settle(chosen: dict[str, _Given]) -> list[str]:
     except ValueError as error:
         return [str(error)]
     problems = []
-    for kind in ("estimator", "threshold"):
-        if kind not in chosen:
+    for kind in ("estimator", "threshold", "changepoint"):
+        if kind not in chosen or chosen[kind].value is None:
             continue
         try:
             registry.build(kind, chosen[kind].value)
@@ -293,6 +300,9 @@ def _settle(chosen: dict[str, _Given]) -> list[str]:
             given = patience if merged and patience is not None else chosen[kind]
             problems.append(_located(error, given, error.path))
     problems += _derive_problems(chosen)
+    changes = chosen.get("on_change")
+    if changes and changes.value == "rebase" and not (chosen.get("changepoint") and chosen["changepoint"].value):
+        problems.append(f"{changes.place}: {_named(changes)}rebase needs a change-point detector: --changepoint NAME")
     pattern, format = chosen.get("pattern"), chosen.get("input_format")
     if pattern and pattern.value and (format is None or format.value == "auto"):
         chosen["input_format"] = pattern._replace(setting="input_format", value="pattern")

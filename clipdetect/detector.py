@@ -50,6 +50,7 @@ class Detector:
     warmup : raw scores a key must have given before it is scored, >= 8.
     max_keys : live keys at most; the least recently used one is evicted.
     rebase : a declared change point restarts the key's estimator.
+    labelled : `step` will be given labels.
     bands : also compute low and high.
     seed : of every random choice.
     engine : `auto`, `python` or `numba`; the result is the same.
@@ -70,6 +71,7 @@ class Detector:
         warmup: int = 32,
         max_keys: int = 100_000,
         rebase: bool = False,
+        labelled: bool = False,
         bands: bool = False,
         seed: int = 0,
         engine: EngineName | Engine = "auto",
@@ -83,7 +85,7 @@ class Detector:
         self.threshold = _component("threshold", threshold, Threshold)
         self.changepoint = None if changepoint is None else _component("changepoint", changepoint, ChangePointDetector)
         self.features = Derivation([_component("feature", each, Feature) for each in features], max_keys, hidden)
-        self.params = Params(self.engine, float(rate), int(warmup), self.estimator.raw_kind)
+        self.params = Params(self.engine, float(rate), int(warmup), self.estimator.raw_kind, labelled=labelled)
         self.rebase, self.bands, self.seed = rebase, bands, seed
         self.keys = KeyTable(max_keys)
         self.base: list[str] = []  # columns that the caller hands in
@@ -96,6 +98,8 @@ class Detector:
         self.paces_engine = True  # whether it starts the compiler itself, when that pays
         self._journal: list[tuple[Any, ...]] | None = None
         self._fields_given = fields is not None
+        for component in self.stages().values():
+            component.check(self.params)
         if fields is not None:
             self.open_columns(fields)
 

@@ -40,6 +40,10 @@ def annotation(config: Config, detector: Detector, scored: Scored, texts: Texts)
             own = [Reason(name, value, math.nan, math.nan) for name, value in values if math.isfinite(value)]
             why[i] = [*[told(each, makers, texts, i) for each in own], *why.get(i, [])]
             anomaly[i] = True
+    changed = scored.changed if scored.changed is not None and scored.changed.any() else None
+    if changed is not None and scored.since is not None:
+        for i in np.flatnonzero(changed).tolist():
+            why[i] = [*why.get(i, []), since(int(scored.since[i]))]
     bands = seen = None
     if scored.low is not None and scored.high is not None:
         bands = (scored.expected, scored.low, scored.high)
@@ -51,11 +55,16 @@ def annotation(config: Config, detector: Detector, scored: Scored, texts: Texts)
         anomaly=anomaly,
         why=why,
         abstain=abstain if abstain.any() else None,
-        changepoint=scored.changed,
+        changepoint=changed,
         bands=bands,
         seen=seen,
         keep=anomaly if config.only_anomalies else None,
     )
+
+
+def since(records: int) -> Reason:
+    """What a declared change point has to say."""
+    return Reason("changepoint", records, math.nan, math.nan, f"a new normal since {records} records ago")
 
 
 def told(reason: Reason, makers: Mapping[str, tuple[Feature, int]], texts: Texts, i: int) -> Reason:

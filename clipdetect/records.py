@@ -120,9 +120,9 @@ class Annotation:
 
     score : (n,) float64, already rounded to 6 significant digits, NaN = null.
     anomaly : (n,) bool.
-    why : reasons by row, for flagged rows, largest deviation first.
+    why : reasons by row, for flagged rows, largest deviation first, and for change points, behind those.
     abstain : (n,) bool or None.
-    changepoint : (n,) bool or None without a change-point detector.
+    changepoint : (n,) bool or None where there is none.
     bands : expected, lower, upper (n, d) with NaN = null, or None without `--bands`.
     seen : (n, d) bool with bands: whether the key has ever had a number in that column.
     keep : (n,) bool or None; only these rows are written.

@@ -224,8 +224,10 @@ def _build(kind: str, spec: Any, path: tuple[str, ...]) -> Component:
             raise SpecError((*path, str(name)), problem, on_key=True)
         values[name] = _value(value, own[name].annotation, (*path, name))
     for name, each in own.items():
-        if each.default is each.empty and name not in values:
+        if name not in values and each.default is each.empty:
             raise SpecError(path, f"parameter {name!r} must be given")
+        if name not in values and isinstance(each.default, str):  # the name of a nested component, maybe
+            values[name] = _value(each.default, each.annotation, (*path, name))
     try:
         return typing.cast("Component", component(**values))
     except ValueError as error:  # the component's own check; its message mostly starts with the name
@@ -235,16 +237,36 @@ def _build(kind: str, spec: Any, path: tuple[str, ...]) -> Component:
 
 
 def _value(value: Any, annotation: Any, path: tuple[str, ...]) -> Any:
-    for each in _members(annotation):
+    for each in members(annotation):
         if hasattr(each, "state_spec") and value is not None:  # a component class
             return value if isinstance(value, each) else _build(each.kind, value, path)
+        if _is_table(each) and value is not None:
+            return _table(value, path)
     try:
         return coerce(value, annotation)
     except ValueError as error:
         raise SpecError(path, str(error)) from error
 
 
-def _members(annotation: Any) -> tuple[Any, ...]:
+def _is_table(annotation: Any) -> bool:
+    from clipdetect.components import Table
+
+    return annotation is Table
+
+
+def _table(value: Any, path: tuple[str, ...]) -> Any:
+    """The records of the file named; a table as it is."""
+    if _is_table(type(value)):
+        return value
+    from clipdetect import table_file
+
+    try:
+        return table_file.read(coerce(value, str))
+    except ValueError as error:
+        raise SpecError(path, str(error)) from error
+
+
+def members(annotation: Any) -> tuple[Any, ...]:
     """The types a union is made of; the type itself where it is none."""
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         return typing.get_args(annotation)
@@ -257,7 +279,7 @@ def coerce(value: Any, annotation: Any) -> Any:
     Knows int, float, bool, str, None, Literal and unions of them; numbers are finite.
     """
     expected = []
-    for each in sorted(_members(annotation), key=lambda member: member is str):  # text last: it takes any text
+    for each in sorted(members(annotation), key=lambda member: member is str):  # text last: it takes any text
         if typing.get_origin(each) is typing.Literal:
             options = typing.get_args(each)
             for option in options:
@@ -332,8 +354,12 @@ _PLAIN: dict[Any, typing.Callable[[Any], Any]] = {
 def resolved(component: Component) -> dict[str, Any]:
     """Name and all parameters of an instance, defaults included, as plain JSON values."""
     [(name, params)] = spelled(component).items()
-    nested = {key: value for key, value in vars(component).items() if hasattr(value, "state_spec")}
-    return {"name": name, **params, **{key: resolved(value) for key, value in nested.items() if key in params}}
+    for key, value in vars(component).items():
+        if key in params and hasattr(value, "state_spec"):
+            params[key] = resolved(value)
+        elif key in params and _is_table(type(value)):  # what it holds counts, not where it lies
+            params[key] = f"records {value.digest}"
+    return {"name": name, **params}
 
 
 def spelled(component: Component) -> dict[str, dict[str, Any]]:
@@ -341,83 +367,7 @@ def spelled(component: Component) -> dict[str, dict[str, Any]]:
     values = {}
     for name in parameters(type(component)):
         value = getattr(component, name)
-        values[name] = spelled(value) if hasattr(value, "state_spec") else value
+        if hasattr(value, "state_spec"):
+            value = spelled(value)
+        values[name] = value.source if _is_table(type(value)) else value
     return {name_of(type(component)): values}
-
-
-# -- documentation ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class ParameterDoc:
-    """One parameter of a component; `default` is its text, empty where there is none."""
-
-    name: str
-    type: str
-    default: str
-    doc: str
-
-
-@dataclass(frozen=True)
-class Description:
-    """What a component's docstring says: one line, when it works, parameters, cost, sources."""
-
-    summary: str
-    details: str
-    parameters: tuple[ParameterDoc, ...]
-    cost: str
-    references: tuple[str, ...]
-
-
-def describe(component: type[Any]) -> Description:
-    """A component's documentation, from its docstring in numpydoc form."""
-    text, references = _split_references(inspect.cleandoc(component.__doc__ or ""))
-    sections = _sections(text)
-    summary, _, details = sections[""].partition("\n\n")
-    docs = _items(sections.get("Parameters", ""))
-    own = tuple(
-        ParameterDoc(name, _type_name(each.annotation), _default(each), docs.get(name, ""))
-        for name, each in parameters(component).items()
-    )
-    cost = _flowed(sections.get("Cost", ""))
-    return Description(_flowed(summary), details.strip(), own, cost, tuple(references))
-
-
-def _split_references(text: str) -> tuple[str, list[str]]:
-    """The text without its `.. [1] ...` blocks, and these, each on one line."""
-    pattern = r"^\.\. \[(\w+)\][ \t]*(.*(?:\n[ \t]+\S.*)*)"
-    found = [f"[{label}] {_flowed(body)}" for label, body in re.findall(pattern, text, re.MULTILINE)]
-    return re.sub(pattern, "", text, flags=re.MULTILINE), found
-
-
-def _sections(text: str) -> dict[str, str]:
-    """Underlined sections by title; the part before the first one under ''."""
-    parts = re.split(r"^(\S.*)\n-{3,}[ \t]*$", text, flags=re.MULTILINE)
-    return {"": parts[0], **dict(zip(parts[1::2], parts[2::2], strict=True))}
-
-
-def _items(text: str) -> dict[str, str]:
-    """`name : what it is`, continued on indented lines."""
-    found = re.findall(r"^(\w+(?:, \w+)*) : (.*(?:\n(?:[ \t]+\S.*|[ \t]*(?=\n[ \t]+\S)))*)", text, re.MULTILINE)
-    return {name: _flowed(body) for group, body in found for name in group.split(", ")}
-
-
-def _flowed(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _type_name(annotation: Any) -> str:
-    if typing.get_origin(annotation) is typing.Literal:
-        return " or ".join(map(str, typing.get_args(annotation)))
-    members = _members(annotation)
-    if len(members) > 1:
-        return " or ".join(map(_type_name, members))
-    return "none" if annotation is type(None) else getattr(annotation, "__name__", str(annotation))
-
-
-def _default(parameter: inspect.Parameter) -> str:
-    value = parameter.default
-    if value is parameter.empty:
-        return ""
-    words = {None: "none", True: "true", False: "false", "": "none"}
-    return words[value] if value is None or value == "" or isinstance(value, bool) else str(value)

@@ -116,6 +116,11 @@ def _specs(value: Any) -> tuple[ComponentSpec, ...]:
     return tuple(map(registry.parse_spec, value if isinstance(value, (list, tuple)) else [value]))
 
 
+def _changepoint(value: Any) -> ComponentSpec | None:
+    """A component, or `none`."""
+    return None if value in ("", "none") else registry.parse_spec(value)
+
+
 def _regex(value: Any) -> str:
     """A regular expression with named groups."""
     text = _text(value)
@@ -171,6 +176,8 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "flatline": _whole(2),
     "estimator": registry.parse_spec,
     "threshold": registry.parse_spec,
+    "changepoint": _changepoint,
+    "on_change": _one_of("ignore", "rebase"),
     "patience": _whole(1),
     "warmup": _whole(8),
     "backfill": _text,

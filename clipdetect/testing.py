@@ -54,16 +54,17 @@ def laws(component: type[Component]) -> list[Callable[[Make], None]]:
     return [*common, scores_are_in_order, units_do_not_matter] if getattr(component, "scale_free", True) else common
 
 
-def _maker(component: type[Component], params: dict[str, Any]) -> Make:
+def _maker(component: Callable[..., Component], params: dict[str, Any]) -> Make:
     def make(engine: EngineName = "python", **more: Any) -> Detector:
         part = component(**params)
+        more = {"labelled": True, **more}
         if isinstance(part, Estimator):
             return Detector(part, "tail", engine=engine, **more)
         if isinstance(part, Threshold):
             return Detector("zscore", part, engine=engine, **more)
         if isinstance(part, ChangePointDetector):
             return Detector("zscore", "tail", changepoint=part, rebase=True, engine=engine, **more)
-        assert isinstance(part, Feature), f"{component.__name__} is no component"
+        assert isinstance(part, Feature), f"{part} is no component"
         return Detector("zscore", "tail", features=[part], engine=engine, **more)
 
     return make
@@ -87,11 +88,13 @@ def feed(detector: Detector, X: np.ndarray, first: Any = 0, keys: Any = None, le
     """Hand rows to a detector, with what its features take made from the rows themselves.
 
     first : number of the first row in its stream, or (n,) numbers; the times, some of which are equal
-    or step back, depend on it. A row without a value in the first column has no time, number or category.
+    or step back, depend on it. A row without a value in the first column has no time, number or category,
+    and no label either.
     """
     index = np.asarray(first) if np.ndim(first) else np.arange(first, first + len(X))
     value = np.where(np.abs(X[:, 0]) < 1e15, X[:, 0], np.nan)
     time = np.where(np.isnan(value), np.nan, 1.7e9 + 5.0 * index - 12.0 * (index % 11 == 4) - 5.0 * (index % 7 == 2))
+    label = np.where(np.isnan(value) | (index % 5 == 3), np.nan, value > 3.0)
     numbers, categories = detector.features.wanted()
     numbers = [name for name in numbers if name not in detector.base]
 
@@ -104,6 +107,7 @@ def feed(detector: Detector, X: np.ndarray, first: Any = 0, keys: Any = None, le
         X,
         keys,
         time=time,
+        label=label,
         learn=learn,
         numbers=dict.fromkeys(numbers, value),
         categories={n: hashes(n) for n in categories},
@@ -253,9 +257,10 @@ def units_do_not_matter(make: Make) -> None:
     """Law 4: x -> a x + b changes no flag, and no score beyond rounding."""
     X = np.random.default_rng(4).normal(size=(600, 2))
     X[::97] += 30.0
-    plain = make().step(X)
+    label = (np.arange(600) % 97 == 0).astype(float)
+    plain = make().step(X, label=label)
     for a, b in ((2.0**20, 0.0), (2.0**-20, 0.0), (1.0, 1e6), (-1.0, 0.0), (1e6, 0.0)):
-        moved = make().step(X * a + b)
+        moved = make().step(X * a + b, label=label)
         assert _same(plain.flag, moved.flag), f"x -> {a:g} x + {b:g} changed a flag"
         close = np.isclose(plain.score, moved.score, rtol=1e-3, atol=1e-4, equal_nan=True)
         assert close.all(), f"x -> {a:g} x + {b:g} changed a score"

@@ -23,6 +23,7 @@ def options(config: Config, detector: Detector) -> FormatOptions:
         pass_bad=config.on_error == "pass",
         only_anomalies=config.only_anomalies,
         bands=config.bands,
+        changepoint=config.changepoint is not None,
         max_line=config.max_line,
         numbers=tuple(numbers),
         categories=tuple(categories),

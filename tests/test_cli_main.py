@@ -134,7 +134,7 @@ def test_help_is_short_lines_with_usage_examples_and_defaults():
     assert len([line for line in lines if re.match(r"  .*\bclipdetect .*[|>-]", line)]) >= 3
     for name in COMMANDS:
         assert name in done.stdout
-    for absent in ("changepoint", "on-change", "line-buffered", "--no-freeze"):
+    for absent in ("line-buffered", "--no-freeze"):
         assert absent not in done.stdout
 
 
@@ -147,6 +147,7 @@ def test_help_shows_every_default():
         "by": "one model for all",
         "max_line": "16M",
         "min_change": "0",
+        "changepoint": "none",
         "gap": "none",
         "flatline": "none",
     }

@@ -217,6 +217,8 @@ def test_fingerprint_is_plain_json_and_covers_what_a_state_depends_on():
     assert set(covered) == {
         "estimator",
         "threshold",
+        "changepoint",
+        "on_change",
         "derive",
         "pattern",
         "extract",

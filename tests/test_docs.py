@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clipdetect import Detector, registry
+from clipdetect import Detector, documentation, registry
 from clipdetect.cli import COMMANDS
 from clipdetect.settings import recipes
 from clipdetect.testing import check_component
@@ -122,7 +122,7 @@ def test_the_plugin_example_keeps_the_laws(plugin):
 def test_the_plugin_example_is_found_by_its_entry_point(plugin):
     assert "seasonal_naive" in registry.names("estimator")
     assert registry.get("estimator", "seasonal_naive") is plugin.SeasonalNaive
-    assert registry.describe(plugin.SeasonalNaive).parameters[0].doc.startswith("length of the rhythm")
+    assert documentation.describe(plugin.SeasonalNaive).parameters[0].doc.startswith("length of the rhythm")
 
 
 def test_the_plugin_example_flags_what_breaks_a_short_rhythm(plugin):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from naive.features import Stream, bound, drive, wild
 
-from clipdetect import registry
+from clipdetect import documentation, registry
 from clipdetect.jit import available
 from clipdetect.testing import parameters_are_documented
 
@@ -125,7 +125,7 @@ def test_a_value_can_be_said_with_and_without_an_expected_one(spec):
 def test_parameters_are_documented(name):
     component = registry.get("feature", name)
     parameters_are_documented(component)
-    assert registry.describe(component).cost
+    assert documentation.describe(component).cost
 
 
 @pytest.mark.parametrize("spec", ["log", "diff", "flatline"])

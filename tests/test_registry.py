@@ -11,12 +11,12 @@ import pytest
 
 from clipdetect import registry
 from clipdetect.components import Estimator, Threshold
+from clipdetect.documentation import describe
 from clipdetect.registry import (
     ComponentSpec,
     SpecError,
     build,
     coerce,
-    describe,
     get,
     names,
     parse_spec,

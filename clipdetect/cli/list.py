@@ -11,7 +11,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from clipdetect import registry
+from clipdetect import documentation, registry
 from clipdetect.errors import ConfigError
 from clipdetect.settings import recipes
 
@@ -67,7 +67,7 @@ def _facts(kind: str, name: str) -> dict[str, Any]:
         about = settings.pop("about", "")
         return {"about": about, "judges": _judged(settings), "settings": settings}
     try:
-        return asdict(registry.describe(registry.get(kind, name)))
+        return asdict(documentation.describe(registry.get(kind, name)))
     except ValueError as error:
         return {"error": str(error)}
 
@@ -87,7 +87,7 @@ def _overview(found: list[tuple[str, str]]) -> str:
 
 
 def _page(kind: str, name: str) -> str:
-    about = registry.describe(registry.get(kind, name))
+    about = documentation.describe(registry.get(kind, name))
     paragraphs = [f"{name} ({TITLES[kind].lower().removesuffix('s')})", _filled(about.summary, "", "")]
     if about.details:
         paragraphs.append(about.details)

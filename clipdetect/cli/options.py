@@ -189,6 +189,14 @@ _FLAGS: tuple[Callable[[Any], Any], ...] = (
         help="Likewise: what turns raw scores into scores and flags. [default: tail]",
     ),
     _value(
+        "Model", "--changepoint", metavar="SPEC", shell_complete=complete("changepoint"),
+        help="Likewise: also say when the normal itself has changed. [default: none]",
+    ),
+    _value(
+        "Model", "--on-change", metavar="ignore|rebase",
+        help="What a change point does to the key's estimator: rebase starts it afresh. [default: ignore]",
+    ),
+    _value(
         "Model", "--patience", metavar="N",
         help="After how many records of something new it is the new normal. [default: the estimator's own]",
     ),

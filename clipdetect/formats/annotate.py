@@ -51,7 +51,7 @@ class JsonAnnotator:
     def members(self, annotation: Annotation, i: int, score: bytes) -> bytes:
         """All members of record i, without a leading comma."""
         more: dict[str, Any] = {"anomaly": bool(annotation.anomaly[i])}
-        if annotation.anomaly[i]:
+        if i in annotation.why:
             more["why"] = [reason(each) for each in annotation.why[i]]
         if annotation.abstain is not None and annotation.abstain[i]:
             more["abstain"] = True

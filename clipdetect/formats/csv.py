@@ -345,7 +345,7 @@ class Csv(Lines):
 
     def _more(self, annotation: Annotation, i: int) -> bytes:
         """The cells of record i after its score and flag."""
-        found = self.delimiter + (self.quoted(words(annotation.why[i])) if annotation.anomaly[i] else b"")
+        found = self.delimiter + (self.quoted(words(annotation.why[i])) if i in annotation.why else b"")
         if self.options.changepoint:
             changed = annotation.changepoint is not None and annotation.changepoint[i]
             found += self.delimiter + (b"true" if changed else b"")
@@ -364,11 +364,13 @@ class Csv(Lines):
     def _with_cells(self, lines: list[bytes], annotation: Annotation) -> list[bytes]:
         comma = self.delimiter
         scores = texts(annotation.score)
-        clear = comma + b"false" + comma
+        clear = comma + b"false" + comma + (comma if self.options.changepoint else b"")
         done = [line + comma + score + clear for line, score in zip(lines, scores, strict=True)]
         cr = b"\r" in b"".join([line[-1:] for line in lines])
-        plain = not (cr or self.options.bands or self.options.changepoint)
-        odd: Any = np.flatnonzero(annotation.anomaly | np.isnan(annotation.score)) if plain else range(len(lines))
+        strange = annotation.anomaly | np.isnan(annotation.score)
+        if annotation.changepoint is not None:
+            strange = strange | annotation.changepoint
+        odd: Any = range(len(lines)) if cr or self.options.bands else np.flatnonzero(strange).tolist()
         for i in odd:
             score = b"" if np.isnan(annotation.score[i]) else scores[i]
             flag = b"true" if annotation.anomaly[i] else b"false"

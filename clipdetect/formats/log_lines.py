@@ -248,7 +248,7 @@ class LogLines(Lines):
     def _shown_rows(self, lines: list[bytes], annotation: Annotation) -> list[bytes]:
         """The rows for a person's screen: flagged ones begin with score and why."""
         done = list(map(shown, lines))
-        for i in np.flatnonzero(annotation.anomaly).tolist():
+        for i in annotation.why:
             found = [f"{annotation.score[i]:.2f}"] if np.isfinite(annotation.score[i]) else []
             if annotation.changepoint is not None and annotation.changepoint[i]:
                 found.append("change point")

@@ -148,6 +148,8 @@ class Component:
 
         seeds : (len(slots),) int64 below 2**31, from the run's seed, component and key text.
         """
+        for name, child in self.children().items():
+            child.reset(child_state(state, name), slots, seeds)
 
     def run(self, kernel: Kernel, rows: int, *args: Any) -> Any:
         """Call a kernel on the run's engine."""

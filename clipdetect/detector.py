@@ -33,6 +33,7 @@ from clipdetect.numerics.gates import carry, gate
 from clipdetect.scored import Scored, joined
 
 BLOCK = 8192  # rows a kernel call handles at most; bounds the slots that wait to be given out again
+WIDE = 1 << 19  # numbers likewise, so that many fields take no more memory
 
 C = TypeVar("C", bound=Component)
 
@@ -118,6 +119,11 @@ class Detector:
         """The table whose slots are the rows of an array."""
         stage = self.features.stages().get(array.partition("/")[0])
         return "" if stage is None else stage.per
+
+    def lacks(self) -> list[str]:
+        """What components still need from the fields seen so far, a message each."""
+        found = [(prefix, component.lacks()) for prefix, component in self.stages().items()]
+        return [f"{prefix}: {text}" for prefix, text in found if text]
 
     # -- columns and rows of the state --------------------------------------------------------
 
@@ -216,8 +222,9 @@ class Detector:
         )
         parts, start = [], 0
         for stop, columns in [*opened, (n, len(names))]:
-            for at in range(start, stop, BLOCK):
-                end = min(at + BLOCK, stop)
+            size = min(BLOCK, WIDE // max(columns, 1) + 1)
+            for at in range(start, stop, size):
+                end = min(at + size, stop)
                 part = rows.part(at, end, len(self.base))
                 own = None if keys is None else keys[at:end]
                 parts.append(self._block(part, own, inputs.part(at, end)))

@@ -352,7 +352,7 @@ class Pipeline:
         if self.unseen_told:
             return
         self.unseen_told = True
-        for message in self.selection.unseen():
+        for message in (*self.selection.unseen(), *self.detector.lacks()):
             self.talk.note(message)
             if self.config.on_error == "fail":
                 self.failed = True

@@ -24,6 +24,7 @@ TO_SIGMA = 1.31  # standard deviations of a Gaussian in one clipped mean of |x -
 CRITICAL = 3.89  # disagreement, in standard errors, that counts: 1 - 2e-4 of a chi-square with one degree
 SLACK = 0.5  # more than that before an expert is moved
 ANCHOR_VARIANCE = 1.6  # of a median, times the window, in variances of a value
+BEGIN_AGAIN = 3.0  # values that the anchor is worth when experts begin on it: after a jump it is the edge of the new ones
 MEMORY = 0.002  # rate of the autocorrelation
 MOST_CORRELATION = 0.95
 CORRELATION_AFTER = 60  # values before the autocorrelation is believed
@@ -151,7 +152,7 @@ def climb(k, j, anchor, square, size, settled, experts, rates, variances):
         return experts[k, best, j]
     if best < 0:
         out = anchor
-        rate = 1.0 / (size / ANCHOR_VARIANCE + 1.0)
+        rate = 1.0 / (BEGIN_AGAIN + 1.0)
     else:
         out = experts[k, best, j]
         rate = rates[k, best, j] / (1.0 + rates[k, best, j])
@@ -302,7 +303,7 @@ class Level(Estimator):
     Six averages at rates 1/16 to 1/512 learn each value by a clipped step [1]_, and the slowest one
     that no faster one and no running median contradicts is the expected value (Lepski's rule [2]_).
     The median of the last `patience` values anchors them: after a jump of any size the ladder stands
-    on the new level within patience/2 + 3 records, where one clipped average needs thousands.
+    on the new level within some patience/2 + 6 records, where one clipped average needs thousands.
     Each field has its own ladder, scale and autocorrelation. Not for seasonal fields whose rhythm is
     short against the record rate (it lags), nor for anomalies in shape that keep the level.
 

@@ -111,7 +111,7 @@ class Field:
         while best < 6 and self.disagreement(best, anchor, noise) <= 3.89:
             best += 1
         if best == 0:
-            self.expected, rate = anchor, 1 / (self.size / 1.6 + 1)
+            self.expected, rate = anchor, 1 / 4
         else:
             self.expected, rate = self.experts[best - 1], self.rates[best - 1] / (1 + self.rates[best - 1])
         for e in range(best, 6):

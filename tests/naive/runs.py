@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from clipdetect.components import Estimator, Params, Rows, State
+from clipdetect.components import Estimator, Params, Rows, State, full_spec
 from clipdetect.jit import Engine, EngineName
 
 NASTY = [0.0, -0.0, 5e-324, 1e-300, 1e-160, 1.7e308, -1.7e308, 9e149, -9e149, 1e150, np.inf, -np.inf, np.nan]
@@ -15,7 +15,7 @@ NASTY = [0.0, -0.0, 5e-324, 1e-300, 1e-160, 1.7e308, -1.7e308, 9e149, -9e149, 1e
 def fresh(estimator: Estimator, d: int, keys: int = 1, engine: EngineName = "python") -> State:
     """Bind it and allocate its arrays."""
     estimator.bind([f"f{j}" for j in range(d)], Params(engine=Engine(engine)))
-    return {name: np.zeros((keys, *shape), dtype) for name, (shape, dtype) in estimator.state_spec(d).items()}
+    return {name: np.zeros((keys, *shape), dtype) for name, (shape, dtype) in full_spec(estimator, d).items()}
 
 
 def block(X: np.ndarray, learn: np.ndarray | None = None, restart: Sequence[int] = ()) -> Rows:

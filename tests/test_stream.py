@@ -87,7 +87,11 @@ STREAMS = {"jsonl": jsonl(), "csv": csv(), "plain": plain(), "json": array(), "t
 
 
 @pytest.mark.parametrize("name", STREAMS)
-@pytest.mark.parametrize("flags", [{}, {"on_error": "skip"}, {"only_anomalies": True}, {"bands": True}], ids=str)
+@pytest.mark.parametrize(
+    "flags",
+    [{}, {"on_error": "skip"}, {"only_anomalies": True}, {"bands": True}, {"changepoint": "focus"}],
+    ids=str,
+)
 def test_cuts_change_no_byte(name, flags):
     data = STREAMS[name]
     whole, said, _ = feed(data, input_format=name, **flags)
@@ -111,7 +115,15 @@ def test_engines_give_the_same_bytes(name):
 
 
 @pytest.mark.parametrize(
-    "flags", [{}, {"by": ("host",)}, {"by": ("host", "ts"), "max_keys": 20}, {"bands": True}], ids=str
+    "flags",
+    [
+        {},
+        {"by": ("host",)},
+        {"by": ("host", "ts"), "max_keys": 20},
+        {"bands": True},
+        {"by": ("host",), "changepoint": "focus", "on_change": "rebase"},
+    ],
+    ids=str,
 )
 @pytest.mark.parametrize("name", ["jsonl", "csv"])
 def test_stopped_and_resumed_is_as_never_stopped(tmp_path, name, flags):

@@ -77,7 +77,8 @@ def reason(why: Reason) -> dict[str, Any]:
         "deviation": six(why.deviation),
     }
     if why.text:
-        found["value"], found["text"] = six(why.value), why.text
+        found["value"] = why.value if isinstance(why.value, int) else six(why.value)
+        found["text"] = why.text
     return found
 
 

@@ -82,13 +82,17 @@ class Plain(Lines):
     def annotated(self, batch: Batch, annotation: Annotation) -> list[bytes]:
         scores = texts(annotation.score)
         lines = batch.pieces if len(batch.rows) == len(batch.pieces) else [batch.pieces[p] for p in batch.rows.tolist()]
-        done = [line + b"\t" + score + b"\tfalse" for line, score in zip(lines, scores, strict=True)]
+        unchanged = b"\t" if self.options.changepoint else b""
+        clear = b"\tfalse" + unchanged
+        done = [line + b"\t" + score + clear for line, score in zip(lines, scores, strict=True)]
         cr = b"\r" in b"".join([line[-1:] for line in lines])
-        plain = annotation.bands is None and not cr
+        plain = annotation.bands is None and annotation.changepoint is None and not cr
         for i in np.flatnonzero(annotation.anomaly | np.isnan(annotation.score)) if plain else range(len(lines)):
             score = b"" if np.isnan(annotation.score[i]) else scores[i]
             line, end = (lines[i][:-1], b"\r") if lines[i].endswith(b"\r") else (lines[i], b"")
-            done[i] = line + b"\t" + score + (b"\ttrue" if annotation.anomaly[i] else b"\tfalse")
+            done[i] = line + b"\t" + score + (b"\ttrue" if annotation.anomaly[i] else b"\tfalse") + unchanged
+            if annotation.changepoint is not None and annotation.changepoint[i]:
+                done[i] += b"true"
             for values in annotation.bands or ():
                 value = values[i, 0] if values.shape[1] else float("nan")
                 done[i] += b"\t" + (b"" if np.isnan(value) else orjson.dumps(float(f"{value:.6g}")))

@@ -252,7 +252,7 @@ class Estimator(Component):
     """
 
     kind = "estimator"
-    raw_kind: ClassVar[RawKind] = "residual"
+    raw_kind: RawKind = "residual"
 
     def step(self, state: State, slots: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """raw (n,), expected (n, d), scale (n, d), all before the row is learned.

@@ -27,6 +27,7 @@ from clipdetect.components import (
     full_spec,
 )
 from clipdetect.derive import Derivation, Inputs, Place
+from clipdetect.errors import FieldsError
 from clipdetect.jit import Engine, EngineName
 from clipdetect.keys import KeyTable
 from clipdetect.numerics.gates import carry, gate
@@ -139,7 +140,7 @@ class Detector:
         self.params.decades = self.features.decades()
         for prefix, component in self.stages().items():
             if not prefix.startswith("feature"):
-                component.bind(self.columns, self.params)
+                _bind(component, self.columns, self.params)
         self._resize({})
 
     def _resize(self, capacity: dict[str, int]) -> None:
@@ -400,6 +401,13 @@ def _component(kind: str, spec: Any, base: type[C]) -> C:
     if not isinstance(component, base):
         raise ValueError(f"{type(component).__name__} is no {kind}")
     return component
+
+
+def _bind(component: Component, columns: Sequence[str], params: Params) -> None:
+    try:
+        component.bind(columns, params)
+    except ValueError as error:
+        raise FieldsError(str(error)) from error
 
 
 def _padded(old: np.ndarray | None, shape: tuple[int, ...], dtype: Any, used: int) -> np.ndarray:

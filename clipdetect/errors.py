@@ -5,6 +5,7 @@
     |-- OutputError             1   the output cannot be written (full disk)
     |-- StateError              1   a state file is damaged, of another configuration, or not writable
     `-- ConfigError             2   wrong option, name, value or configuration file
+        `-- FieldsError         2   fields that a component cannot take; a ValueError too
 
 Components raise plain `ValueError`; the configuration layer adds where it happened.
 """
@@ -34,3 +35,7 @@ class ConfigError(ClipdetectError):
     """A wrong flag, name, value or configuration file."""
 
     exit_code = 2
+
+
+class FieldsError(ConfigError, ValueError):
+    """Fields that a component cannot take, found out when they appear."""

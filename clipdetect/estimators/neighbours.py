@@ -1,0 +1,240 @@
+"""How far a record lies from the most similar ones of the recent past."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+
+from clipdetect.components import Estimator, Rows, Spec, State
+from clipdetect.jit import kernel
+from clipdetect.numerics.geometry import (
+    EVERY,
+    LEVEL,
+    LEVEL_FACTOR,
+    SETTLE,
+    SHAPE,
+    SHAPE_FACTOR,
+    forget,
+    learn,
+    median_range,
+    quiet_ends,
+    read,
+    seen,
+    share_units,
+    suits,
+)
+from clipdetect.numerics.nearest import (
+    closest,
+    enter,
+    level_distances,
+    norm,
+    open_columns,
+    radius,
+    renew_radii,
+    shape_distances,
+)
+
+__all__ = ["Neighbours"]
+
+START = 8  # records before there is an opinion, or k if that is more
+SAID = 256  # columns at most for which it says what it expects; at 784 that would cost 40% more
+NEVER_MOVED = 100.0  # raw score of the first change where all was constant
+SHAPE_K, LEVEL_K = 3, 10  # of k=auto
+METRICS = {"auto": 0, "level": LEVEL, "shape": SHAPE}
+
+
+@kernel
+def expect(k, found, metric, q, places, origin, ends, inverse, unit, ring, radii, i, centre, scale):
+    """Row i of centre and scale (n, d): the mean of the records at `places`, and the units.
+
+    In `shape`, those records are brought to the size of row i, whose radius is q.
+    """
+    for j in range(ring.shape[1]):
+        if not inverse[k, j] > 0.0:
+            continue
+        end = ends[k, j]
+        total = 0.0
+        have = 0
+        for m in range(found):
+            v = ring[k, j, places[m]]
+            if not math.isnan(v):
+                total += end + (v - end) * radii[k, places[m]] * q if metric == SHAPE else v
+                have += 1
+        if have > 0:
+            centre[i, j] = origin[k, j] + total / have
+            scale[i, j] = 1.0 / inverse[k, j] if unit[k] > 0.0 else 0.0
+
+
+@kernel
+def step(
+    X, slots, learns, restart, asked, shape_k, level_k, tau, origin, count, low, high, middle, inverse, unit, chosen,
+    ends, typical, ring, holes, entered, radii, raw, centre, scale, z, spare, squares, shared, best, places,
+):  # fmt: skip
+    """Score each row, then learn it. raw: (n,); centre, scale: (n, d); z, spare: (d,); squares, shared: (W,)."""
+    for i in range(X.shape[0]):
+        k = slots[i]
+        if restart[i] and learns[i]:
+            forget(k, count, unit)
+            entered[k] = 0
+            chosen[k] = 0
+            for j in range(X.shape[1]):
+                inverse[k, j] = 0.0
+        metric = asked if asked > 0 else chosen[k]
+        wanted = shape_k if metric == SHAPE else level_k
+        n = min(entered[k], ring.shape[2])
+        if n >= max(wanted, START) and read(X, i, k, origin, count, low, high, unit, z) > 0:
+            q = 1.0
+            if metric == SHAPE:
+                columns = seen(k, count)
+                q = radius(norm(k, columns, z, ends, inverse), typical[k])
+                shape_distances(k, n, columns, q, z, ring, holes, ends, inverse, radii, squares, shared)
+            else:
+                level_distances(k, n, z, ring, holes, inverse, squares, shared)
+            found = closest(k, n, wanted, tau, entered, squares, best, places)
+            if found > 0:
+                total = 0.0
+                for m in range(found):
+                    total += best[m]
+                mean = total / found
+                if not unit[k] > 0.0:
+                    mean = NEVER_MOVED if total > 0.0 else 0.0
+                elif metric == SHAPE:
+                    mean = mean * mean * mean * mean
+                raw[i] = mean
+                if seen(k, count) <= SAID:
+                    expect(k, found, metric, q, places, origin, ends, inverse, unit, ring, radii, i, centre, scale)
+        if learns[i]:
+            opened = open_columns(X, i, k, count, entered, ring, holes)
+            if learn(X, i, k, origin, count, low, high, middle, z) == 0:
+                continue
+            at = enter(k, z, count, entered, ring, holes)
+            if opened > 0 or entered[k] <= SETTLE or entered[k] % EVERY == 0:
+                unit[k] = median_range(k, count, low, high, spare)
+                if asked == 0 and entered[k] <= SETTLE:
+                    chosen[k] = suits(k, seen(k, count), count, low, high, unit)
+                    metric = chosen[k]
+                share_units(k, SHAPE_FACTOR if metric == SHAPE else LEVEL_FACTOR, count, low, high, unit, inverse)
+                if metric == SHAPE:
+                    quiet_ends(k, count, low, high, middle, ends)
+                    renew_radii(
+                        k, min(entered[k], ring.shape[2]), seen(k, count), ring, holes, count, ends, inverse,
+                        typical, radii, squares, shared,
+                    )  # fmt: skip
+            elif metric == SHAPE:
+                length = norm(k, seen(k, count), z, ends, inverse)
+                radii[k, at] = 1.0 / radius(length, typical[k])
+
+
+class Neighbours(Estimator):
+    """Mean distance to the k nearest of the last records, the more recent counting as nearer.
+
+    For many fields whose normal has several or odd forms: images, spectra, machines with modes. A
+    new normal is normal once k of its records have been seen; every record enters the window, and
+    k - 1 copies of an outlier cannot vouch for themselves. Not for anomalies that come in runs of more
+    than k alike: in one of hundreds they look more normal than the rest. Nor for a drift that is slow
+    against the window, in which each record has its like. A field with gross outliers gets a wide
+    unit and loses weight. For one field `level` is cheaper, and knows up from down.
+
+    Parameters
+    ----------
+    k : neighbours, >= 1; `auto` is 3 for `shape` and 10 for `level`. More bears longer runs of
+        like anomalies, and takes as much longer after a change.
+    window : records that are kept, >= 10 and >= k. [records]
+    tau : age at which a distance counts twice, > 0. It makes a change of the normal pass more
+        quickly; on tables without time, 200 to 1e9 make no difference. [records]
+    metric : `level` compares values, each field in its own unit unless the ranges of the fields agree
+        within a factor of 10, and takes the root of the mean square. `shape` compares the directions
+        of records with all fields in one unit, and half the logarithm of their sizes. `auto` decides in
+        the first 64 records: `shape` where there are 100 fields or more and the ranges of 80% of
+        those that move agree within a factor of 10, otherwise `level`.
+
+    Cost
+    ----
+    O(window) a field and record: compiled 1.4 us at one field, 3 us at 40, 24 us at 784 in `shape` and 18 us
+    in `level`; interpreted 90 us at one field and 20 ms at 784.
+
+    State
+    -----
+    window + 8 numbers a field and window + 5 more: 1.7 KB at one field, 680 KB at 784.
+
+    Notes
+    -----
+    Nearest neighbours of a window are classical [1]_; units, metric, weights by age and `auto` are ours.
+    There is no opinion before 8 records, or k if that is more.
+
+    In `shape` the raw score is the fourth power of the distance, as the volume that holds the
+    neighbours would be in four dimensions. This does not change which of two records is stranger, but
+    keeps a normal of small distances from narrowing the threshold's scale: the ROC AUC of the score
+    rose from .91 to .93 on numerals that switch.
+
+    Units come from the ranges, because fields that mostly stand still have no useful deviation. A change of
+    unit of all fields alike changes nothing; that of one field within a factor of 1000 (`level`: 10) does.
+    A field that either record lacks is left out, and the others stand for it.
+
+    `expected` is the mean of the neighbours (in `shape`, brought to the size of the record), `scale`
+    the unit; beyond 256 fields neither is given. Bands are those of `level`, shared by all fields: a
+    record outside is flagged, one inside may be, too, where it lies between its neighbours. `shape` has none.
+
+    References
+    ----------
+    .. [1] E. Knorr, R. Ng, "Algorithms for mining distance-based outliers in large datasets", VLDB 1998.
+    """
+
+    raw_kind = "distance"
+
+    def __init__(
+        self,
+        k: int | Literal["auto"] = "auto",
+        window: int = 100,
+        tau: float = 500.0,
+        metric: Literal["auto", "level", "shape"] = "auto",
+    ) -> None:
+        if k != "auto" and k < 1:
+            raise ValueError(f"k must be auto or at least 1, got {k}")
+        least = max(10, LEVEL_K if k == "auto" else k)
+        if window < least:
+            raise ValueError(f"window must be at least {least} records, got {window}")
+        if not 0.0 < tau < math.inf:
+            raise ValueError(f"tau must be > 0 and finite, got {tau}")
+        if metric not in METRICS:
+            raise ValueError(f"metric must be auto, level or shape, got {metric!r}")
+        self.k = k
+        self.window = window
+        self.tau = tau
+        self.metric = metric
+
+    def state_spec(self, n_features: int) -> Spec:
+        d, w = n_features, self.window
+        return {
+            **dict.fromkeys(("origin", "low", "high", "middle", "inverse", "ends"), ((d,), np.float64)),
+            **dict.fromkeys(("unit", "typical"), ((), np.float64)),
+            **dict.fromkeys(("count", "holes"), ((d,), np.int64)),
+            **dict.fromkeys(("chosen", "entered"), ((), np.int64)),
+            "ring": ((d, w), np.float64),
+            "radii": ((w,), np.float64),
+        }
+
+    def step(self, state: State, slots: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        n, d = rows.X.shape
+        raw, centre, scale = np.full(n, np.nan), np.full((n, d), np.nan), np.full((n, d), np.nan)
+        shape_k, level_k = (SHAPE_K, LEVEL_K) if self.k == "auto" else (self.k, self.k)
+        most = max(shape_k, level_k)
+        names = (
+            "origin", "count", "low", "high", "middle", "inverse", "unit", "chosen", "ends", "typical", "ring", "holes",
+            "entered", "radii",
+        )  # fmt: skip
+        self.run(
+            step, n, rows.X, slots, rows.learn, rows.restart, METRICS[self.metric], shape_k, level_k, float(self.tau),
+            *[state[name] for name in names], raw, centre, scale, np.empty(d), np.empty(d), np.empty(self.window),
+            np.empty(self.window), np.empty(most), np.empty(most, np.int64),
+        )  # fmt: skip
+        return raw, centre, scale
+
+    def multiples(
+        self, state: State, slots: np.ndarray, low: np.ndarray, high: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        metric = METRICS[self.metric] if self.metric != "auto" else state["chosen"][slots]
+        shared = np.where(metric == SHAPE, np.nan, np.maximum(high, 0.0))
+        return -shared, shared

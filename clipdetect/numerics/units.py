@@ -1,0 +1,162 @@
+"""Records in units in which their columns can be compared, learned on line, and of norm about 1.
+
+A column's unit is its range, or the median range where the two agree within a factor; a record's
+norm is divided by the typical one. A gross record teaches no more than one of 1.4 typical norms in
+its direction would.
+
+Arrays, by their first axis the key: origin, count, low, high, middle, centre, inverse (K, d); unit,
+typical (K,); run (K,) int64. All but the origin, a column's first value, is relative to the origin.
+"""
+
+from __future__ import annotations
+
+import math
+
+from clipdetect.jit import kernel
+from clipdetect.numerics.geometry import median_range, share_units
+
+UNREADABLE = 1e150  # larger values would overflow when squared
+FACTOR = 10.0  # ranges that agree within it share one unit
+SHRINK = 1000.0  # records in which an end of a range moves inwards by the range
+MIDDLE_RATE = 0.03  # of a column's clipped mean: some 30 values
+LEAST = 1e-300  # a smaller range is none, for 1 / range must be finite
+FAR = 2.0  # units; farther values count as being there
+LARGEST_NORM = 1.4  # of a record, in typical ones; a gross one keeps its direction
+FIRST = 16  # records that are not clipped, as long as nothing is known of the typical one
+TYPICAL_RATE = 0.01  # of the median norm, on the log axis
+LONG_RUN = 8  # records on one side of it before its steps become larger
+
+
+@kernel
+def read(X, i, k, origin, count, v):
+    """Row i less the origins into v (d,), NaN where missing or never seen. How many values there are."""
+    present = 0
+    for j in range(X.shape[1]):
+        v[j] = math.nan
+        if count[k, j] > 0 and abs(X[i, j]) < UNREADABLE:
+            v[j] = X[i, j] - origin[k, j]
+            present += 1
+    return present
+
+
+@kernel
+def fill(v, k, centre):
+    """Missing values of row v (d,) become the column's centre."""
+    for j in range(v.shape[0]):
+        if math.isnan(v[j]):
+            v[j] = centre[k, j]
+
+
+@kernel
+def product(x, y):
+    """Sum of x * y, both (m,), in four running sums, to which further zeros add no bit."""
+    a = 0.0
+    b = 0.0
+    c = 0.0
+    d = 0.0
+    fours = x.shape[0] // 4
+    for q in range(fours):
+        j = 4 * q
+        a += x[j] * y[j]
+        b += x[j + 1] * y[j + 1]
+        c += x[j + 2] * y[j + 2]
+        d += x[j + 3] * y[j + 3]
+    j = 4 * fours
+    if j < x.shape[0]:
+        a += x[j] * y[j]
+    if j + 1 < x.shape[0]:
+        b += x[j + 1] * y[j + 1]
+    if j + 2 < x.shape[0]:
+        c += x[j + 2] * y[j + 2]
+    return (a + b) + (c + d)
+
+
+@kernel
+def scaled(v, k, centre, inverse, typical, z):
+    """Row v (d,), without gaps, into z (d,): less the centres, in units, of norm about 1 and at most 1.4.
+
+    Returns the norm before it is divided by the typical one, and what it is divided by.
+    """
+    for j in range(v.shape[0]):
+        z[j] = min(max((v[j] - centre[k, j]) * inverse[k, j], -FAR), FAR)
+    norm = math.sqrt(product(z, z))
+    by = max(typical[k], norm / LARGEST_NORM)
+    factor = 1.0 / by if by > 0.0 else 0.0
+    for j in range(v.shape[0]):
+        z[j] *= factor
+    return norm, by
+
+
+@kernel
+def follow_norm(norm, k, arrived, typical, run):
+    """One step of the typical norm, a running median; a long run on one side makes the steps larger."""
+    if not typical[k] > 0.0:
+        typical[k] = norm
+    elif norm != typical[k]:
+        above = norm > typical[k]
+        run[k] = max(run[k], 0) + 1 if above else min(run[k], 0) - 1
+        rate = max(TYPICAL_RATE, 1.0 / (arrived + 2.0))
+        beyond = abs(run[k]) - LONG_RUN
+        if beyond > 0:
+            rate = min(0.25, rate * (1.0 + beyond))
+        typical[k] *= math.exp(rate if above else -rate)
+
+
+@kernel
+def begin_column(x, k, j, origin, count, low, high, middle, centre):
+    """Column j begins with its first value x."""
+    origin[k, j] = x
+    low[k, j] = 0.0
+    high[k, j] = 0.0
+    middle[k, j] = 0.0
+    centre[k, j] = 0.0
+    count[k, j] = 1
+
+
+@kernel
+def learn_range(v, k, j, low, high):
+    """The range of column j, which one value can at most double, learns v. Returns it."""
+    top = high[k, j]
+    bottom = low[k, j]
+    size = top - bottom
+    if size > LEAST:
+        above = v - top
+        below = bottom - v
+        inwards = -size * (1.0 / SHRINK)
+        top += min(above, size) if above > 0.0 else inwards
+        bottom -= min(below, size) if below > 0.0 else inwards
+    elif v != top or v != bottom:  # the first change of a constant
+        top = max(top, v)
+        bottom = min(bottom, v)
+    high[k, j] = top
+    low[k, j] = bottom
+    return top - bottom
+
+
+@kernel
+def learn_mean(v, size, k, j, count, middle):
+    """The clipped mean of column j, of range `size`, learns v."""
+    n = count[k, j] + 1
+    count[k, j] = n
+    gap = v - middle[k, j]
+    if abs(gap) > 1e-9 * size:  # smaller steps would end among the slow subnormal numbers
+        rate = 1.0 / n if n < 1.0 / MIDDLE_RATE else MIDDLE_RATE
+        middle[k, j] += rate * min(max(gap, -size), size)
+
+
+@kernel
+def start_column(k, j, started, origin, count, low, high, middle, centre):
+    """Column j begins with what is known of it. started: (5, d), origin, low, high, mean, their weight in records."""
+    origin[k, j] = started[0, j]
+    low[k, j] = started[1, j]
+    high[k, j] = started[2, j]
+    middle[k, j] = started[3, j]
+    centre[k, j] = started[3, j]
+    count[k, j] = int(started[4, j])
+
+
+@kernel
+def renew(k, count, low, high, unit, inverse, spare):
+    """Units of all columns from their ranges. spare: (d,) scratch."""
+    unit[k] = median_range(k, count, low, high, spare)
+    share_units(k, FACTOR, count, low, high, unit, inverse)

@@ -136,7 +136,7 @@ def test_contrast_agrees_with_the_slow_twin() -> None:
 
 @pytest.mark.parametrize("reference", [False, True])
 def test_cosine_features_agree_with_the_slow_twin(reference: bool) -> None:
-    against_twin(25, reference=reference, cosine=True)
+    against_twin(20, reference=reference, cosine=True)
 
 
 @pytest.mark.parametrize("settings", [{}, {"reference": 1}, {"label_delay": 3}])
@@ -279,11 +279,14 @@ def test_gross_records_with_wrong_labels_do_little_harm() -> None:
 
 
 def test_a_jump_of_all_columns_is_survived() -> None:
-    X, labels, p = labelled_stream(5, 1200, flips=0.0)
-    X[800:] += 1000.0
-    raw = run(Logistic(), X, labels)[0]
-    assert np.isfinite(raw[100:]).all()
-    assert auc(p[1000:] > 0.5, raw[1000:]) > 0.8
+    found = []
+    for seed in range(3):
+        X, labels, p = labelled_stream(seed, 1500, flips=0.0)
+        X[900:] += 100.0
+        raw = run(Logistic(), X, labels)[0]
+        assert np.isfinite(raw[100:]).all()
+        found.append(auc(p[1200:] > 0.5, raw[1200:]))
+    assert np.mean(found) > 0.9
 
 
 # -- contrast ---------------------------------------------------------------------------------
@@ -297,16 +300,21 @@ def test_anomalies_stand_out_against_a_reference_without_any_label() -> None:
         assert auc(strange[50:], raw[50:]) > 0.9
 
 
-def test_a_switch_of_the_normal_is_followed_within_forty_records() -> None:
-    replayed, plain = [], []
-    for seed in range(3):
-        X, strange, pool = contrasted(seed)
-        for replay, found in ((4, replayed), (0, plain)):
-            raw = run(Logistic(reference=table(pool), replay=replay), X)[0]
-            limit = np.quantile(raw[100:250][strange[100:250] == 0], 0.95)
-            found.append(np.mean(raw[290:350][strange[290:350] == 0] > limit))
-    assert np.mean(replayed) < 0.15
-    assert np.mean(replayed) < np.mean(plain)
+def test_replay_follows_a_switch_of_the_normal_sooner() -> None:
+    def told_apart(**settings: float) -> float:
+        """Odds of a normal record in those of an anomaly, 20 to 60 records after the switch; mean of seeds."""
+        found = []
+        for seed in range(4):
+            X, strange, pool = contrasted(seed, 320)
+            raw = run(Logistic(table(pool), **settings), X)[0][180:220]  # type: ignore[arg-type]
+            after = strange[180:220]
+            found.append(np.median(raw[after == 0]) / np.median(raw[after == 1]))
+        return float(np.mean(found))
+
+    replayed = told_apart()
+    assert replayed < 0.2
+    assert replayed < told_apart(replay=0)
+    assert told_apart(replay=0, step_size=0.05) > 0.4
 
 
 def test_labels_are_not_looked_at_with_a_reference() -> None:

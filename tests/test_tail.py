@@ -79,7 +79,7 @@ def test_scores_equal_those_of_the_twin(name: str) -> None:
 
 def test_scores_without_a_natural_zero_equal_those_of_the_twin() -> None:
     x = 5 + 0.01 * np.random.default_rng(2).normal(size=3000)
-    tail, unit, twin = make(kind="level"), NaiveUnit(), NaiveTail()
+    tail, unit, twin = make(kind="level"), NaiveUnit(), NaiveTail(rate=0.03)
     score, _ = step(tail, fresh(tail), x)
     expected = []
     for value in x.tolist():

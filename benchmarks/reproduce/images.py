@@ -31,11 +31,12 @@ class Digits:
     numerals: np.ndarray
     source: str
 
-    def half(self, which: int) -> Digits:
-        """The first (0) half, for streams, or the second (1), for reference pools."""
-        middle = len(self.images) // 2
-        part = slice(0, middle) if which == 0 else slice(middle, None)
-        return Digits(self.images[part], self.numerals[part], self.source)
+    def part(self, which: int) -> Digits:
+        """Three fifths of them (0), for streams, or the rest (1), for reference pools; writers mixed."""
+        order = np.random.default_rng(0).permutation(len(self.images))
+        end = 3 * len(order) // 5
+        chosen = order[:end] if which == 0 else order[end:]
+        return Digits(self.images[chosen], self.numerals[chosen], self.source)
 
 
 @dataclass(frozen=True)
@@ -83,15 +84,14 @@ def _idx(file: Path, magic: int) -> np.ndarray:
 
 
 def _small() -> Digits:
-    """The digits that come with scikit-learn, shuffled once: they are sorted by writer."""
+    """The digits that come with scikit-learn."""
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
         raise Missing("neither a folder of images nor scikit-learn") from error
     bunch = load_digits()
-    order = np.random.default_rng(0).permutation(len(bunch.target))
-    images = np.round(bunch.images[order] * (255.0 / 16.0))
-    return Digits(images, bunch.target[order].astype(np.int64), "1,797 images of 8 x 8 pixels (scikit-learn's)")
+    images = np.round(bunch.images * (255.0 / 16.0))
+    return Digits(images, bunch.target.astype(np.int64), "1,797 images of 8 x 8 pixels (scikit-learn's)")
 
 
 def rotated(rng: np.random.Generator, images: np.ndarray, degrees: float) -> np.ndarray:
@@ -111,26 +111,26 @@ def stream(
 ) -> Numerals:
     """Each of `numerals` in turn is normal for `length` records; a share of the records is any other numeral.
 
-    Images are drawn from the first half of the set, with repetition, and turned.
+    Images are drawn from three fifths of the set, with repetition, and turned.
     """
     rng = np.random.default_rng(seed)
-    half = digits.half(0)
+    part = digits.part(0)
     normal = np.repeat(numerals, length)
     label = rng.random(len(normal)) < anomalies
     other = (normal + rng.integers(1, 10, len(normal))) % 10
     numeral = np.where(label, other, normal)
-    places = [np.flatnonzero(half.numerals == each) for each in range(10)]
+    places = [np.flatnonzero(part.numerals == each) for each in range(10)]
     chosen = np.array([rng.choice(places[each]) for each in numeral])
-    X = rotated(rng, half.images[chosen], degrees)
+    X = rotated(rng, part.images[chosen], degrees)
     return Numerals(X, label.astype(np.int64), numeral, tuple(range(length, len(normal), length)))
 
 
 def pool(digits: Digits, seed: int, degrees: float, count: int = 2000) -> np.ndarray:
-    """(count, pixels) images of any numeral from the second half of the set, without repetition where it suffices."""
+    """(count, pixels) images of any numeral from the rest of the set, without repetition where it suffices."""
     rng = np.random.default_rng(seed)
-    half = digits.half(1)
-    chosen = rng.choice(len(half.images), count, replace=count > len(half.images))
-    return rotated(rng, half.images[chosen], degrees)
+    part = digits.part(1)
+    chosen = rng.choice(len(part.images), count, replace=count > len(part.images))
+    return rotated(rng, part.images[chosen], degrees)
 
 
 def write(file: Path, X: np.ndarray, label: np.ndarray | None = None) -> Path:

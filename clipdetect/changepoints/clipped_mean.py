@@ -28,7 +28,7 @@ __all__ = ["ClippedMean"]
 UNREADABLE = 1e150  # larger values would overflow when squared
 PAIRS = 32  # neighbours that tell how far fields go together, before several fields are tested
 LONGEST_COUNTS = 7.0  # ln of 1,100 records: longer windows are not favoured further
-# -ln of the level a single test needs so that one stream of 10,000 in e^0 alarms; by benchmarks/changepoints.py.
+# -ln of the level a single test needs so that one stream of 10,000 in e^0 alarms; by benchmarks/reproduce/changepoints.py.
 ONE_TEST = 13.5
 # gamma's two factors, C's two, the noise term's two, the last term's: theorem 3.1, and section 5.1.
 GUARANTEED = (120.0, 320.0, 1024.0, 8.0, 16.0, 4.0, 96.0)
@@ -350,7 +350,7 @@ class ClippedMean(ChangePointDetector):
     share delta. No theorem covers it. The constant was set by simulation on normal, t(2.1),
     Pareto(2.1) and Bernoulli streams; with it 3 to 8% of these alarm where 5% should, at one field and
     at 32. A change of 1, 2, 3 sigma in normal noise after 1,000 records is declared after 23, 7, 5
-    records, where `guaranteed`, after 50,000, needs 7,300, 3,800, 2,200 (benchmarks/changepoints.py).
+    records, where `guaranteed`, after 50,000, needs 7,300, 3,800, 2,200 (benchmarks/reproduce/changepoints.py).
 
     `guaranteed` runs in units of sigma, where the theorem holds as well; it looks at the same grid of
     splits, which can only lower the false alarms. The paper prints clipped SGD with a minus, which

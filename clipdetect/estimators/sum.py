@@ -16,6 +16,8 @@ PULL = 0.8  # of a step, for the location of a distance
 CLIP = 2.5  # spreads; a larger deviation teaches no more than this
 LEAST_SPREAD = 1e-9  # of the location; below it is rounding
 LIMIT = 1e6  # spreads
+SHARPNESS = 0.3  # the raw score is exp(sum * this), as a distance; .15 to .6 rank alike behind the threshold
+MOST = 300.0  # of that exponent
 
 
 @kernel
@@ -49,7 +51,7 @@ def calibrated(value, k, c, rate, pull, learn, location, spread, judged):
 
 @kernel
 def add(given, logs, slots, learn, restart, location, spread, judged, raw):
-    """Sum of the calibrated raw scores of each row; a component without an opinion adds nothing.
+    """exp of the sum of the calibrated raw scores of each row; a component without an opinion adds nothing.
 
     given: (n, c), NaN none; logs: (c,) whether a component's score is calibrated as a logarithm.
     """
@@ -70,7 +72,7 @@ def add(given, logs, slots, learn, restart, location, spread, judged, raw):
             else:
                 total += calibrated(value, k, c, FAST, 1.0, learn[i], location, spread, judged)
             heard += 1
-        raw[i] = total if heard > 0 else math.nan
+        raw[i] = math.exp(min(max(SHARPNESS * total, -MOST), MOST)) if heard > 0 else math.nan
 
 
 class Sum(Estimator):
@@ -101,7 +103,7 @@ class Sum(Estimator):
     `expected` and `scale` are those of the first component that gives them for a field.
     """
 
-    raw_kind = "level"
+    raw_kind = "distance"
 
     def __init__(
         self,

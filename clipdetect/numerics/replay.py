@@ -41,16 +41,16 @@ WIDTH = 0.8  # of the kernel that the cosines stand for, in typical norms
 
 
 @kernel
-def features(v, k, centre, inverse, typical, signs, phases, z, x):
+def features(v, k, centre, inverse, typical, large, signs, phases, z, x):
     """Features x (m,) of row v (d,): itself in units, or random cosines.
 
     Returns the row's norm in units, what it was divided by, and the squared norm of the features.
     """
     if phases.shape[0] == 0:
-        norm, by = scaled(v, k, centre, inverse, typical, x)
+        norm, by = scaled(v, k, centre, inverse, typical, large, x)
         short = norm / by if by > 0.0 else 0.0
         return norm, by, short * short
-    norm, by = scaled(v, k, centre, inverse, typical, z)
+    norm, by = scaled(v, k, centre, inverse, typical, large, z)
     cosines(z, signs, phases, WIDTH, x)
     return norm, by, product(x, x)
 
@@ -104,8 +104,8 @@ def settle(k, weights, bias, credit, x):
 
 @kernel
 def learn(
-    v, label, k, replay, step, clip, pool, signs, phases, inverse, centre, typical, random, weights, bias, credit,
-    memory, taken, ring, ordered, norms, share, arrived, run, z, x, other,
+    v, label, k, replay, step, clip, pool, signs, phases, inverse, centre, typical, large, random, weights, bias,
+    credit, memory, taken, ring, ordered, norms, share, arrived, run, z, x, other,
 ):  # fmt: skip
     """Key k learns row v (d,) of class `label`, with a partner of the other class, and `replay` pairs of old ones.
 
@@ -134,11 +134,12 @@ def learn(
                     i = draw(k, kept, random)
                 for j in range(v.shape[0]):
                     other[j] = memory[k, c, i, j]
-            norm, _, square = features(other, k, centre, inverse, typical, signs, phases, z, x)
+            norm, _, square = features(other, k, centre, inverse, typical, large, signs, phases, z, x)
             size = math.sqrt(CONSTANT * CONSTANT + square)
             channel = 0 if pooled else c
             if r == 0:
-                follow_norm(norm, k, arrived[k], typical, run)
+                if c == 1 or not pooled:  # what is typical is for the reference to say, where there is one
+                    follow_norm(norm, k, arrived[k], typical, large, run)
                 if both and turn == 0:
                     judge(k, x, label, weights, bias, credit, share)
                 if not pooled:

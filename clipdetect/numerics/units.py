@@ -1,11 +1,11 @@
 """Records in units in which their columns can be compared, learned on line, and of norm about 1.
 
 A column's unit is its range, or the median range where the two agree within a factor; a record's
-norm is divided by the typical one. A gross record teaches no more than one of 1.4 typical norms in
-its direction would.
+norm is divided by the typical one. A gross record teaches no more than one in its direction whose
+norm lies little beyond the .9-quantile would.
 
 Arrays, by their first axis the key: origin, count, low, high, middle, centre, inverse (K, d); unit,
-typical (K,); run (K,) int64. All but the origin, a column's first value, is relative to the origin.
+typical, large (K,); run (K,) int64. All but the origin, a column's first value, is relative to the origin.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from clipdetect.numerics.geometry import median_range, share_units
 UNREADABLE = 1e150  # larger values would overflow when squared
 FACTOR = 10.0  # ranges that agree within it share one unit
 SHRINK = 1000.0  # records in which an end of a range moves inwards by the range
-MIDDLE_RATE = 0.03  # of a column's clipped mean: some 30 values
+MIDDLE_RATE = 0.01  # of a column's clipped mean: some 100 values
 LEAST = 1e-300  # a smaller range is none, for 1 / range must be finite
 FAR = 2.0  # units; farther values count as being there
-LARGEST_NORM = 1.4  # of a record, in typical ones; a gross one keeps its direction
+BEYOND = 1.2  # large norms; a record of a larger norm counts as one of this, in its direction
 FIRST = 16  # records that are not clipped, as long as nothing is known of the typical one
-TYPICAL_RATE = 0.01  # of the median norm, on the log axis
+NORM_RATE = 0.01  # of the typical and the large norm, on the log axis
 LONG_RUN = 8  # records on one side of it before its steps become larger
 
 
@@ -72,15 +72,17 @@ def product(x, y):
 
 
 @kernel
-def scaled(v, k, centre, inverse, typical, z):
-    """Row v (d,), without gaps, into z (d,): less the centres, in units, of norm about 1 and at most 1.4.
+def scaled(v, k, centre, inverse, typical, large, z):
+    """Row v (d,), without gaps, into z (d,): less the centres, in units, of norm about 1 and never large.
 
     Returns the norm before it is divided by the typical one, and what it is divided by.
     """
     for j in range(v.shape[0]):
         z[j] = min(max((v[j] - centre[k, j]) * inverse[k, j], -FAR), FAR)
     norm = math.sqrt(product(z, z))
-    by = max(typical[k], norm / LARGEST_NORM)
+    by = typical[k]
+    if norm > BEYOND * large[k]:
+        by = by * (norm / (BEYOND * large[k])) if by > 0.0 else norm
     factor = 1.0 / by if by > 0.0 else 0.0
     for j in range(v.shape[0]):
         z[j] *= factor
@@ -88,18 +90,24 @@ def scaled(v, k, centre, inverse, typical, z):
 
 
 @kernel
-def follow_norm(norm, k, arrived, typical, run):
-    """One step of the typical norm, a running median; a long run on one side makes the steps larger."""
+def follow_norm(norm, k, arrived, typical, large, run):
+    """One step of the typical norm, a running median, and of the large one, a running .9-quantile.
+
+    A long run on one side of the median makes its steps larger.
+    """
     if not typical[k] > 0.0:
         typical[k] = norm
-    elif norm != typical[k]:
-        above = norm > typical[k]
-        run[k] = max(run[k], 0) + 1 if above else min(run[k], 0) - 1
-        rate = max(TYPICAL_RATE, 1.0 / (arrived + 2.0))
-        beyond = abs(run[k]) - LONG_RUN
-        if beyond > 0:
-            rate = min(0.25, rate * (1.0 + beyond))
-        typical[k] *= math.exp(rate if above else -rate)
+        large[k] = norm
+    elif norm > 0.0:
+        rate = max(NORM_RATE, 1.0 / (arrived + 2.0))
+        large[k] *= math.exp(1.8 * rate if norm > large[k] else (-0.2 * rate if norm < large[k] else 0.0))
+        if norm != typical[k]:
+            run[k] = max(run[k], 0) + 1 if norm > typical[k] else min(run[k], 0) - 1
+            beyond = abs(run[k]) - LONG_RUN
+            if beyond > 0:
+                rate = min(0.25, rate * (1.0 + beyond))
+            typical[k] *= math.exp(rate if norm > typical[k] else -rate)
+        large[k] = max(large[k], typical[k])
 
 
 @kernel

@@ -16,6 +16,7 @@ __all__ = ["Tail"]
 
 START = 32  # residuals before the first fit; medians by side are usable then
 SCALE_RATE = 0.01  # of a side's scale: some 200 of its records
+OTHER_RATE = 0.03  # where scores are no residuals: a model's distances change with what it models, and it learns fast
 SCALE_CLIP = 2.0  # scales; influence of one record on its side's scale
 LONG_RUN = 64  # records of one size before the scale moves in larger steps; longer than a burst of 50
 ZERO_NODE = 6  # the node below y = 1
@@ -128,8 +129,8 @@ def leave_zero(e, k, prior, counts, table, scales, sides, seen, zeros):
 
 
 @kernel
-def rescale(y, k, side, scales, sides, run):
-    """One clipped step of a side's scale; a long run of surprises makes the steps larger."""
+def rescale(y, k, side, least, scales, sides, run):
+    """One clipped step of a side's scale, at rate `least` in the end; a long run of surprises makes it larger."""
     sides[k, side] += 1.0
     if y > 2.0:
         run[k, side] = max(run[k, side], 0) + 1
@@ -137,7 +138,7 @@ def rescale(y, k, side, scales, sides, run):
         run[k, side] = min(run[k, side], 0) - 1
     else:
         run[k, side] = 0
-    rate = max(SCALE_RATE, 1.0 / (sides[k, side] + 1.0))
+    rate = max(least, 1.0 / (sides[k, side] + 1.0))
     beyond = abs(run[k, side]) - LONG_RUN
     if beyond > 0:
         rate = min(0.25, rate * (1.0 + beyond / 8.0))
@@ -185,7 +186,7 @@ def step(
             if learn[i]:
                 count(y, k, counts)
                 if e != 0.0:  # exact zeros never move a scale
-                    rescale(y, k, side, scales, sides, run)
+                    rescale(y, k, side, SCALE_RATE if signed else OTHER_RATE, scales, sides, run)
                 seen[k] += 1
                 since[k] += 1
                 if since[k] >= min(128, max(16, seen[k] // 8)):

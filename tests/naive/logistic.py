@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 from scipy.linalg import hadamard
 
-FAR, LARGEST = 2.0, 1.4
+FAR, BEYOND = 2.0, 1.2
 
 
 @cache
@@ -32,7 +32,7 @@ class Columns:
         self.started = started
         self.seen = np.zeros(d, int)
         self.origin, self.low, self.high, self.mean, self.centre, self.inverse = np.zeros((6, d))
-        self.typical, self.run, self.arrived = 0.0, 0, 0
+        self.typical, self.large, self.run, self.arrived = 0.0, 0.0, 0, 0
 
     def row(self, x: np.ndarray) -> np.ndarray:
         """Relative to the origins; the centre where missing or never seen."""
@@ -43,9 +43,11 @@ class Columns:
         return float(np.linalg.norm(np.clip((v - self.centre) * self.inverse, -FAR, FAR)))
 
     def unit(self, v: np.ndarray) -> np.ndarray:
-        by = max(self.typical, self.norm(v) / LARGEST)
+        norm = self.norm(v)
         z = np.clip((v - self.centre) * self.inverse, -FAR, FAR)
-        return z / by if by > 0 else 0 * z
+        if self.typical == 0:
+            return z / norm if norm > 0 else 0 * z
+        return z / self.typical / max(1.0, norm / (BEYOND * self.large))
 
     def learn(self, x: np.ndarray, share: float) -> bool:
         """Whether a column is new."""
@@ -86,14 +88,18 @@ class Columns:
 
     def follow(self, norm: float) -> None:
         if self.typical == 0:
-            self.typical = norm
-        elif norm != self.typical:
-            up = norm > self.typical
-            self.run = (max(self.run, 0) + 1) if up else (min(self.run, 0) - 1)
+            self.typical = self.large = norm
+        elif norm > 0:
             rate = max(0.01, 1 / (self.arrived + 2))
-            if abs(self.run) > 8:
-                rate = min(0.25, rate * (abs(self.run) - 7))
-            self.typical *= np.exp(rate if up else -rate)
+            if norm != self.large:
+                self.large *= np.exp(1.8 * rate if norm > self.large else -0.2 * rate)
+            if norm != self.typical:
+                up = norm > self.typical
+                self.run = (max(self.run, 0) + 1) if up else (min(self.run, 0) - 1)
+                if abs(self.run) > 8:
+                    rate = min(0.25, rate * (abs(self.run) - 7))
+                self.typical *= np.exp(rate if up else -rate)
+            self.large = max(self.large, self.typical)
 
 
 class Model:
@@ -143,8 +149,8 @@ class Model:
         if not (np.abs(x) < 1e150).any():
             return
         norm = c.norm(c.row(x))
-        gross = c.arrived >= 16 and norm > LARGEST * c.typical
-        fresh = c.learn(x, LARGEST * c.typical / norm if gross else 1.0)
+        gross = c.arrived >= 16 and norm > BEYOND * c.large
+        fresh = c.learn(x, BEYOND * c.large / norm if gross else 1.0)
         if not (c.seen[np.abs(x) < 1e150] > 0).any():
             return
         often = self.reference is None and (c.arrived < 64 or (self.projection is None and c.arrived % 16 == 0))
@@ -182,7 +188,8 @@ class Model:
                 x = self.features(row)
                 size = np.sqrt(0.25 + x @ x)
                 if r == 0:
-                    self.columns.follow(self.columns.norm(row))
+                    if c == 1 or self.reference is None:
+                        self.columns.follow(self.columns.norm(row))
                     if both and c == own and self.reference is None:
                         self.judge(x, own)
                     if self.reference is None:

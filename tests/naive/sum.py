@@ -33,7 +33,7 @@ class Calibration:
 
 
 def added(columns: list[list[float]], kinds: list[str]) -> list[float]:
-    """Raw scores of several components, (c, n), to their sum (n,); NaN where none has an opinion."""
+    """Raw scores of several components, (c, n), to exp(0.3 sum) (n,); NaN where none has an opinion."""
     calibrations = [Calibration(0.02, 1.0) if kind == "level" else Calibration(0.01, 0.8) for kind in kinds]
     totals = []
     for row in zip(*columns, strict=True):
@@ -47,5 +47,5 @@ def added(columns: list[list[float]], kinds: list[str]) -> list[float]:
                 parts.append(-2.5)
             else:
                 parts.append(calibration.judge(math.log(abs(value))))
-        totals.append(math.fsum(parts) if parts else math.nan)
+        totals.append(math.exp(max(-300.0, min(300.0, 0.3 * math.fsum(parts)))) if parts else math.nan)
     return totals

@@ -89,8 +89,8 @@ def fit(counts: np.ndarray, seen: int) -> np.ndarray:
 class NaiveTail:
     """One key. `score(e)` is -log10 p or None during the start; `learn(e)` learns."""
 
-    def __init__(self, start: int = 32, horizon: int = 10_000) -> None:
-        self.start, self.horizon = start, horizon
+    def __init__(self, start: int = 32, horizon: int = 10_000, rate: float = 0.01) -> None:
+        self.start, self.horizon, self.rate = start, horizon, rate
         self.first: list[float] = []
         self.zeros = self.seen = self.since = 0
 
@@ -152,7 +152,7 @@ class NaiveTail:
             self.values[side] += 1
             before = self.run[side]
             self.run[side] = max(before, 0) + 1 if y > 2 else min(before, 0) - 1 if y < 1 / 8 else 0
-            rate = max(0.01, 1 / (self.values[side] + 1))
+            rate = max(self.rate, 1 / (self.values[side] + 1))
             if abs(self.run[side]) > 64:
                 rate = min(0.25, rate * (1 + (abs(self.run[side]) - 64) / 8))
             self.scale[side] *= math.exp(rate * (min(y, 2) - 1))

@@ -1,25 +1,15 @@
-"""Change-point detectors: false alarms, delay and cost, on streams whose changes are known.
-
-    python benchmarks/changepoints.py [--streams 500] [--quick]
-
-Everything is seeded and runs compiled. A scale unit is median |x - median| / .6745 of the family, sigma its
-standard deviation; for t(2.1) and Pareto(2.1) these are 4 and 10 times apart. About 7 minutes,
-5 of CPU.
-"""
+"""False alarms, delay and cost of change-point detectors, on streams whose changes are known."""
 
 from __future__ import annotations
 
-import argparse
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from common import table
 
 from clipdetect.changepoints.clipped_mean import ClippedMean
-from clipdetect.changepoints.focus import Focus
 from clipdetect.components import ChangePointDetector, Params, Rows
 from clipdetect.jit import Engine
 
@@ -79,31 +69,6 @@ def alarmed(make: Callable[[], ChangePointDetector], family: Family, streams: in
     return found / streams
 
 
-def false_alarms(streams: int, several: int) -> dict[str, tuple[float, float]]:
-    """Prints the shares; returns those of `calibrated` and of `focus` at one field, by family."""
-    lines, shares = [], {}
-    for name, family in FAMILIES.items():
-        for d, many in ((1, streams), (32, several)):
-            found = [
-                alarmed(make, family, many, d)
-                for make in (
-                    ClippedMean,
-                    lambda family=family, d=d: family.theorem("guaranteed", d),
-                    lambda family=family, d=d: family.theorem("printed", d),
-                    Focus,
-                )
-            ]
-            lines.append([name, str(d), str(many), *[f"{share:.3f}" for share in found]])
-            if d == 1:
-                shares[name] = (found[0], found[3])
-    table(
-        f"Share of stationary streams of {RECORDS} records with an alarm, delta = {DELTA}",
-        ["family", "fields", "streams", "calibrated", "guaranteed", "printed", "focus"],
-        lines,
-    )
-    return shares
-
-
 def autoregressive(rho: float) -> Draw:
     """AR(1) with standard normal innovations."""
 
@@ -139,16 +104,6 @@ OTHERS: dict[str, tuple[Draw, int]] = {
 }
 
 
-def other_false_alarms(streams: int) -> None:
-    """Shares on noise that no constant was set on."""
-    lines = []
-    for name, (draw, d) in OTHERS.items():
-        many = streams if d == 1 else max(10, streams // 4)
-        found = [alarmed(make, Family(draw, 0.0, 1.0), many, d) for make in (ClippedMean, Focus)]
-        lines.append([name, str(d), str(many), *[f"{share:.3f}" for share in found]])
-    table("The same on noise that no constant was set on", ["noise", "fields", "streams", "calibrated", "focus"], lines)
-
-
 def delays(
     make: Callable[[], ChangePointDetector], family: Family, before: int, shift: float, streams: int, after: int
 ) -> str:
@@ -169,7 +124,7 @@ def delays(
     off = np.abs(delay - 1 - since[before:][late.argmax(axis=0), np.arange(streams)][found])
     low, middle, high = np.quantile(delay, (0.1, 0.5, 0.9))
     place = f"place off {np.median(off):.0f}"
-    kept = f"{found.sum() / max(1, (~early).sum()):.0%} found, {early.mean():.1%} early"
+    kept = f"{found.sum() / max(1, (~early).sum()):.0%} found"
     return f"{middle:.0f} [{low:.0f}, {high:.0f}], {place}, {kept}"
 
 
@@ -181,40 +136,6 @@ def shifts(name: str, family: Family, unit: float) -> list[tuple[str, float]]:
     if unit < 0.9 * family.sigma:
         found.append((f"1 sigma = {family.sigma / unit:.1f} scale", family.sigma))
     return found
-
-
-def all_delays(shares: dict[str, tuple[float, float]], streams: int, few: int) -> None:
-    """Delay of `calibrated` and `focus` after 1,000 records, and of `guaranteed` after 50,000."""
-    lines, slow = [], []
-    for name, family in FAMILIES.items():
-        ours, theirs = (-math.log1p(-max(share, 0.002)) for share in shares[name])
-        tuned = -math.expm1(math.log1p(-DELTA) * ours / theirs)  # focus alarms as often as calibrated does
-        for text, shift in shifts(name, family, family.unit()):
-            line = [name, text, delays(ClippedMean, family, 1000, shift, streams, 2000)]
-            lines.append([*line, delays(lambda tuned=tuned: Focus(tuned), family, 1000, shift, streams, 2000)])
-            slow.append(
-                [name, text, delays(lambda f=family: f.theorem("guaranteed"), family, 50_000, shift, few, 150_000)]
-            )
-    table("Delay in records, change after 1,000 records", ["family", "change", "calibrated", "focus, as often"], lines)
-    table("Delay in records, change after 50,000 records", ["family", "change", "guaranteed"], slow)
-
-
-def cost() -> None:
-    """Microseconds of CPU a record, around record 1,000 and record 100,000 of one key."""
-    lines = []
-    for name, make in (
-        ("clipped_mean", lambda: ClippedMean(1e-12)),
-        ("clipped_mean, guaranteed", lambda: ClippedMean(1e-12, "guaranteed", 1.0, 12.0, 0.0)),
-        ("focus", lambda: Focus(1e-12)),
-    ):
-        for d in (1, 8, 32):
-            line = [name, str(d)]
-            for engine in ("numba", "python"):
-                for at, n in ((1_000, 2_000), (100_000, 20_000)):
-                    line.append(f"{each(make(), d, at, n if engine == 'numba' else 200, engine):.2f}")
-            lines.append(line)
-    header = ["detector", "fields", "compiled, 1e3", "compiled, 1e5", "interpreted, 1e3", "interpreted, 1e5"]
-    table("Cost, us of CPU a record", header, lines)
 
 
 def each(detector: ChangePointDetector, d: int, at: int, n: int, engine: str) -> float:
@@ -233,20 +154,3 @@ def each(detector: ChangePointDetector, d: int, at: int, n: int, engine: str) ->
     feed(at)
     detector.params = Params(engine=Engine(engine))  # type: ignore[arg-type]
     return 1e6 * min(feed(n) for _ in range(5)) / n
-
-
-def main() -> None:
-    """Print all tables."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--streams", type=int, default=500)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the streams")
-    arguments = parser.parse_args()
-    streams = max(10, arguments.streams // (10 if arguments.quick else 1))
-    shares = false_alarms(streams, max(10, streams // 5))
-    other_false_alarms(max(10, 2 * streams // 5))
-    all_delays(shares, max(10, 2 * streams // 5), 5)
-    cost()
-
-
-if __name__ == "__main__":
-    main()

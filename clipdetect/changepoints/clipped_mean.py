@@ -28,7 +28,7 @@ __all__ = ["ClippedMean"]
 UNREADABLE = 1e150  # larger values would overflow when squared
 PAIRS = 32  # neighbours that tell how far fields go together, before several fields are tested
 LONGEST_COUNTS = 7.0  # ln of 1,100 records: longer windows are not favoured further
-# -ln of the level a single test needs so that one stream of 10,000 in e^0 alarms; by benchmarks/reproduce/changepoints.py.
+# -ln of the level a single test needs so that one stream of 10,000 in e^0 alarms; by benchmarks/reproduce.
 ONE_TEST = 13.5
 # gamma's two factors, C's two, the noise term's two, the last term's: theorem 3.1, and section 5.1.
 GUARANTEED = (120.0, 320.0, 1024.0, 8.0, 16.0, 4.0, 96.0)

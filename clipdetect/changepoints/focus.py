@@ -23,7 +23,7 @@ __all__ = ["Focus"]
 
 UNREADABLE = 1e150  # larger values would overflow when squared
 PIECES = 32  # splits kept a side and field; a stream without change keeps about ln n
-# -ln of the level of a single test at which 10,000 records give one false alarm; by benchmarks/reproduce/changepoints.py.
+# -ln of the level of a single test at which 10,000 records give one false alarm; by benchmarks/reproduce.
 ONE_TEST = 10.6
 
 

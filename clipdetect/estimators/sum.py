@@ -87,7 +87,8 @@ class Sum(Estimator):
 
     Parameters
     ----------
-    first, second : estimators, each with its own parameters.
+    first : an estimator, with its own parameters.
+    second : another one.
     third : one more, or none.
 
     Cost

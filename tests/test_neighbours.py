@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from naive.neighbours import neighbours as slow_neighbours
+from naive.neighbours import projected as slow_projected
 from naive.runs import block, fresh, nasty, run, same
 
 from clipdetect.detector import Detector
 from clipdetect.estimators.neighbours import Neighbours
+from clipdetect.numerics.projection import signs
+from clipdetect.testing import check_component
 
 
 def rough(n: int, d: int, seed: int = 0) -> np.ndarray:
@@ -215,3 +218,60 @@ def test_k_is_a_number_or_auto_in_a_spec() -> None:
     assert Detector("neighbours:k=auto").estimator.k == "auto"
     with pytest.raises(ValueError, match="k: must be"):
         Detector("neighbours:k=few")
+
+
+@pytest.mark.parametrize("params", [{}, {"metric": "shape"}, {"k": 2, "window": 30, "tau": 20.0}])
+@pytest.mark.parametrize("make", [rough, pictures])
+def test_projections_agree_with_their_slow_twin(params: dict, make) -> None:
+    X = make(150, 20 if make is rough else 120)
+    X[np.random.default_rng(1).random(X.shape) < 0.02] = np.nan
+    raw, expected, scale = run(Neighbours(project=8, **params), X)
+    close([raw], [slow_projected(X.tolist(), 8, **params)])
+    assert np.isnan([expected, scale]).all()
+
+
+@pytest.mark.parametrize("metric", ["level", "shape"])
+def test_projections_keep_the_laws(metric: str) -> None:
+    if metric == "shape":
+        check_component(Neighbours, compiled=False, project=8, metric=metric)
+    X = rough(200, 20)
+    wide = np.hstack([X, np.full((200, 5), np.nan)])
+    again = run(Neighbours(project=8, metric=metric), wide, restart=[90])[0]
+    np.testing.assert_array_equal(again[:90], run(Neighbours(project=8, metric=metric), X[:90])[0])
+    np.testing.assert_array_equal(again[90:], run(Neighbours(project=8, metric=metric), X[90:])[0])
+
+
+@pytest.mark.parametrize("metric", ["level", "shape", "auto"])
+def test_projections_of_nasty_values_are_finite_and_alike_in_both_engines(metric: str) -> None:
+    X = nasty(600, 20, 1)
+    raw, _, _ = run(Neighbours(project=8, metric=metric), X)
+    assert np.isfinite(raw[100:]).all()
+    assert (raw[100:] >= 0.0).all()
+    pytest.importorskip("numba")
+    for made in (X, pictures(100)):
+        pair = [run(Neighbours(project=8, metric=metric), made, engine)[0] for engine in ("python", "numba")]
+        np.testing.assert_array_equal(*pair)
+
+
+def test_a_column_that_opens_late_leaves_the_signs_of_the_others_alone() -> None:
+    few, many = signs(5, 100), signs(300, 100)
+    assert (few == many[:5]).all()
+    assert (np.abs(many) == 0.1).all()
+    assert np.abs(np.corrcoef(many)[np.triu_indices(300, 1)]).max() < 0.5  # of 45,000 pairs, each within 0.1 or so
+
+
+def test_projections_keep_distances_and_need_little_room() -> None:
+    X = pictures(100, 200)
+    raw = [run(Neighbours(project=n), X)[0] for n in (0, 128)]
+    assert raw[1][50] > 2.0 * np.nanmax(raw[1][30:50])  # the first of the new patterns
+    assert np.nanmedian(raw[1] / raw[0]) == pytest.approx(1.0, abs=0.35)
+    sizes = [sum(each.nbytes for each in fresh(Neighbours(project=n), 784).values()) for n in (0, 64, 128)]
+    assert sizes[2] < sizes[0] / 4 < sizes[0] / 3
+    assert sizes[1] < sizes[0] / 6
+
+
+@pytest.mark.parametrize("project", [-1, 3, 7])
+def test_too_few_projected_columns_are_refused(project: int) -> None:
+    with pytest.raises(ValueError, match=f"project must be 0 or at least 8 columns, got {project}"):
+        Neighbours(project=project)
+    assert np.isnan(Neighbours(project=8).multiples({"chosen": np.ones(1)}, np.zeros(1, int), *np.ones((2, 1)))).all()

@@ -30,7 +30,7 @@ def command(file: str, as_json: bool) -> None:
         *((name, _readable(value)) for name, value in head["config"].items()),
     ]
     for name, text in rows:
-        click.echo(f"{name:<10}  {printable(text)}")
+        click.echo(f"{name:<11}  {printable(text)}")
 
 
 def _readable(value: Any) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 
-from clipdetect.components import Estimator, Rows, Spec, State
+from clipdetect.components import Estimator, Params, Rows, Spec, State
 from clipdetect.jit import kernel
 from clipdetect.numerics.geometry import (
     EVERY,
@@ -35,12 +36,14 @@ from clipdetect.numerics.nearest import (
     renew_radii,
     shape_distances,
 )
+from clipdetect.numerics.projection import embed, leave_out, median_norm, project, projected_distances, signs
 
 __all__ = ["Neighbours"]
 
 START = 8  # records before there is an opinion, or k if that is more
 SAID = 256  # columns at most for which it says what it expects; at 784 that would cost 40% more
 NEVER_MOVED = 100.0  # raw score of the first change where all was constant
+LEAST_PROJECT = 8  # columns; fewer say next to nothing of a distance
 SHAPE_K, LEVEL_K = 3, 10  # of k=auto
 METRICS = {"auto": 0, "level": LEVEL, "shape": SHAPE}
 
@@ -127,6 +130,66 @@ def step(
                 radii[k, at] = 1.0 / radius(length, typical[k])
 
 
+@kernel
+def projected_step(
+    X, slots, learns, restart, asked, shape_k, level_k, tau, matrix, origin, count, low, high, middle, inverse, unit,
+    chosen, ends, typical, ring, entered, norms, raw, z, spare, point, squares, best, places,
+):  # fmt: skip
+    """As `step`, on the projections. matrix: (d, N); ring: (K, N + 1, W); norms: (K, W); point: (N + 1,)."""
+    for i in range(X.shape[0]):
+        k = slots[i]
+        if restart[i] and learns[i]:
+            forget(k, count, unit)
+            entered[k] = 0
+            chosen[k] = 0
+        metric = asked if asked > 0 else chosen[k]
+        wanted = shape_k if metric == SHAPE else level_k
+        columns = seen(k, count)
+        n = min(entered[k], ring.shape[2])
+        if n >= max(wanted, START) and read(X, i, k, origin, count, low, high, unit, z) > 0:
+            length = embed(k, columns, metric, count, middle, ends, inverse, z)
+            q = radius(length, typical[k]) if metric == SHAPE else 1.0
+            project(z, q, metric == SHAPE, matrix, point)
+            projected_distances(k, n, 1.0 if metric == SHAPE else 1.0 / columns, point, ring, squares)
+            found = closest(k, n, wanted, tau, entered, squares, best, places)
+            if found == wanted:
+                total = 0.0
+                for m in range(found):
+                    total += best[m]
+                mean = total / found
+                if not unit[k] > 0.0:
+                    mean = NEVER_MOVED if total > 0.0 else 0.0
+                elif metric == SHAPE:
+                    mean = mean * mean * mean * mean
+                raw[i] = mean
+        if learns[i]:
+            if learn(X, i, k, origin, count, low, high, middle, z) == 0:
+                continue
+            opened = seen(k, count) - columns
+            columns += opened
+            at = entered[k] % ring.shape[2]
+            entered[k] += 1
+            n = min(entered[k], ring.shape[2])
+            renew = opened > 0 or entered[k] <= SETTLE or entered[k] % EVERY == 0
+            if renew:
+                unit[k] = median_range(k, count, low, high, spare)
+                if asked == 0 and entered[k] <= SETTLE:
+                    chosen[k] = suits(k, columns, count, low, high, unit)
+                    if chosen[k] != metric:
+                        leave_out(k, n, ring)
+                    metric = chosen[k]
+                share_units(k, SHAPE_FACTOR if metric == SHAPE else LEVEL_FACTOR, count, low, high, unit, inverse)
+                if metric == SHAPE:
+                    quiet_ends(k, count, low, high, middle, ends)
+            norms[k, at] = embed(k, columns, metric, count, middle, ends, inverse, z)
+            if renew and metric == SHAPE:
+                typical[k] = median_norm(k, n, at, ring, norms, squares)
+            q = radius(norms[k, at], typical[k]) if metric == SHAPE else 1.0
+            project(z, q, metric == SHAPE, matrix, point)
+            for c in range(ring.shape[1]):
+                ring[k, c, at] = point[c] if entered[k] > START else math.nan  # units are too new to last
+
+
 class Neighbours(Estimator):
     """Mean distance to the k nearest of the last records, the more recent counting as nearer.
 
@@ -149,15 +212,21 @@ class Neighbours(Estimator):
         of records with all fields in one unit, and half the logarithm of their sizes. `auto` decides in
         the first 64 records: `shape` where there are 100 fields or more and the ranges of 80% of
         those that move agree within a factor of 10, otherwise `level`.
+    project : 0, or how many random sums of all fields, >= 8, a record is kept as. For many keys of many
+        fields; 128 ranks rotated numerals nearly as well as all 784 pixels. Not for few fields, below twice
+        as many, which it hardly shrinks, nor where it must say which field it was. [columns]
 
     Cost
     ----
     O(window) a field and record: compiled 1.4 us at one field, 3 us at 40, 24 us at 784 in `shape` and 18 us
-    in `level`; interpreted 90 us at one field and 20 ms at 784.
+    in `level`; interpreted 90 us at one field and 20 ms at 784. With `project`, O(project) a field and
+    O(window * project): at 784 fields and 128 columns 21 us in `shape`, 19 us in `level`, interpreted 16 ms.
 
     State
     -----
-    window + 8 numbers a field and window + 5 more: 1.7 KB at one field, 680 KB at 784.
+    window + 8 numbers a field and window + 5 more: 1.7 KB at one field, 680 KB at 784. With `project`, 7
+    a field and (project + 2) * window + 4 more: at 784 fields 97 KB with 64 columns, 148 KB with 128. The
+    signs are fields * project numbers more, once for all keys.
 
     Notes
     -----
@@ -172,6 +241,16 @@ class Neighbours(Estimator):
     Units come from the ranges, because fields that mostly stand still have no useful deviation. A change of
     unit of all fields alike changes nothing; that of one field within a factor of 1000 (`level`: 10) does.
     A field that either record lacks is left out, and the others stand for it.
+
+    With `project`, a record is brought to the units of its time, in `shape` to its direction too, and
+    multiplied by a fixed matrix of signs; half the logarithm of its size is a column of its own. So it
+    stays as it entered: a change of units does not reach back. The first 8 records are not
+    compared, their units being too new, nor those from before `auto` changed its mind: there is no opinion
+    before 8 + k records. What a record lacks counts as the centre: the quiet end of the range in
+    `shape`, the clipped mean in `level`. On 2,000 numerals turned by 30 (180) degrees the ROC AUC of the raw
+    score was .958 (.911) with all pixels, .950 (.898) with 128 columns and .940 (.875) with 64; means of 4
+    streams. Nothing is expected, and there are no bands. Few fields are projected, too, so that a column
+    that opens changes nothing before it.
 
     `expected` is the mean of the neighbours (in `shape`, brought to the size of the record), `scale`
     the unit; beyond 256 fields neither is given. Bands are those of `level`, shared by all fields: a
@@ -190,6 +269,7 @@ class Neighbours(Estimator):
         window: int = 100,
         tau: float = 500.0,
         metric: Literal["auto", "level", "shape"] = "auto",
+        project: int = 0,
     ) -> None:
         if k != "auto" and k < 1:
             raise ValueError(f"k must be auto or at least 1, got {k}")
@@ -200,27 +280,50 @@ class Neighbours(Estimator):
             raise ValueError(f"tau must be > 0 and finite, got {tau}")
         if metric not in METRICS:
             raise ValueError(f"metric must be auto, level or shape, got {metric!r}")
+        if project < 0 or 0 < project < LEAST_PROJECT:
+            raise ValueError(f"project must be 0 or at least {LEAST_PROJECT} columns, got {project}")
         self.k = k
         self.window = window
         self.tau = tau
         self.metric = metric
+        self.project = project
+        self._matrix = signs(0, project) if project else None
+
+    def bind(self, fields: Sequence[str], params: Params) -> None:
+        super().bind(fields, params)
+        if self.project:
+            self._matrix = signs(len(self.fields), self.project)
 
     def state_spec(self, n_features: int) -> Spec:
         d, w = n_features, self.window
-        return {
+        spec: Spec = {
             **dict.fromkeys(("origin", "low", "high", "middle", "inverse", "ends"), ((d,), np.float64)),
             **dict.fromkeys(("unit", "typical"), ((), np.float64)),
             **dict.fromkeys(("count", "holes"), ((d,), np.int64)),
             **dict.fromkeys(("chosen", "entered"), ((), np.int64)),
-            "ring": ((d, w), np.float64),
-            "radii": ((w,), np.float64),
+            "ring": ((self.project + 1 if self.project else d, w), np.float64),
+            "norms" if self.project else "radii": ((w,), np.float64),
         }
+        if self.project:
+            del spec["holes"]
+        return spec
 
     def step(self, state: State, slots: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         n, d = rows.X.shape
         raw, centre, scale = np.full(n, np.nan), np.full((n, d), np.nan), np.full((n, d), np.nan)
         shape_k, level_k = (SHAPE_K, LEVEL_K) if self.k == "auto" else (self.k, self.k)
         most = max(shape_k, level_k)
+        if self._matrix is not None:
+            kept = (
+                "origin", "count", "low", "high", "middle", "inverse", "unit", "chosen", "ends", "typical", "ring",
+                "entered", "norms",
+            )  # fmt: skip
+            self.run(
+                projected_step, n, rows.X, slots, rows.learn, rows.restart, METRICS[self.metric], shape_k, level_k,
+                float(self.tau), self._matrix, *[state[name] for name in kept], raw, np.empty(d), np.empty(d),
+                np.empty(self.project + 1), np.empty(self.window), np.empty(most), np.empty(most, np.int64),
+            )  # fmt: skip
+            return raw, centre, scale
         names = (
             "origin", "count", "low", "high", "middle", "inverse", "unit", "chosen", "ends", "typical", "ring", "holes",
             "entered", "radii",
@@ -236,5 +339,5 @@ class Neighbours(Estimator):
         self, state: State, slots: np.ndarray, low: np.ndarray, high: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         metric = METRICS[self.metric] if self.metric != "auto" else state["chosen"][slots]
-        shared = np.where(metric == SHAPE, np.nan, np.maximum(high, 0.0))
+        shared = np.where((metric == SHAPE) | (self.project > 0), np.nan, np.maximum(high, 0.0))
         return -shared, shared

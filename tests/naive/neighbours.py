@@ -10,6 +10,8 @@ import math
 from collections import deque
 from statistics import mean, median_high
 
+import numpy as np
+
 Row = list[float | None]
 
 
@@ -185,3 +187,85 @@ def neighbours(
         elif chosen == "shape":
             radii.append(shape.radius(row))
     return raws, centres, scales
+
+
+def sign(j: int, c: int) -> int:
+    """What column j counts for in projected column c: bit c of what PCG64 gives for the seed j."""
+    word = int(np.random.PCG64(j).random_raw(c // 64 + 1)[c // 64])
+    return 1 if word >> c % 64 & 1 else -1
+
+
+def projected(
+    X: list[list[float]],
+    project: int,
+    k: int | str = "auto",
+    window: int = 100,
+    tau: float = 500.0,
+    metric: str = "auto",
+) -> list[float]:
+    """raw of each record with `project` columns; a place is (point, norm), the point None where left out."""
+    d = len(X[0])
+    columns, chosen, entered, typical = Columns(d), metric if metric != "auto" else "level", 0, 1.0
+    signs = [[sign(j, c) / math.sqrt(project) for c in range(project)] for j in range(d)]
+    kept: deque[tuple[list[float] | None, float]] = deque(maxlen=window)
+    ends: list[float] = []
+
+    def scaled(row: Row) -> tuple[list[float], float]:
+        """In units, what is missing at the centre; and the norm."""
+        values, squares = [0.0] * d, []
+        for j, c in enumerate(columns.of):
+            if c is None:
+                continue
+            v, end = row[j], ends[j] if chosen == "shape" else 0.0
+            origin = 0.0 if chosen == "shape" else c.first
+            at = v if v is not None else end if chosen == "shape" else c.middle
+            values[j] = max(-1e140, min(1e140, (at - end - origin) / columns.unit[j]))
+            if v is not None:
+                squares.append(values[j] ** 2)
+        return values, math.sqrt(sum(squares) * columns.seen() / len(squares))
+
+    def point(values: list[float], length: float) -> list[float]:
+        q = math.hypot(0.5 * typical, length) if chosen == "shape" else 1.0
+        return [sum(v / q * signs[j][c] for j, v in enumerate(values)) for c in range(project)] + [0.5 * math.log(q)]
+
+    raws = []
+    for x in X:
+        raw = math.nan
+        wanted = k if isinstance(k, int) else 3 if chosen == "shape" else 10
+        row = columns.read(x)
+        if entered >= max(wanted, 8) and any(v is not None for v in row):
+            own = point(*scaled(row))
+            aged = []
+            for m, (other, _) in enumerate(kept):
+                if other is not None:
+                    square = sum((a - b) ** 2 for a, b in zip(own, other, strict=True))
+                    far = math.sqrt(square if chosen == "shape" else square / columns.seen())
+                    aged.append(far * (1 + (len(kept) - m) / tau))
+            if len(aged) >= wanted:
+                raw = mean(sorted(aged)[:wanted])
+                if columns.median == 0:
+                    raw = 100.0 if raw > 0 else 0.0
+                elif chosen == "shape":
+                    raw **= 4
+        raws.append(raw)
+        before = columns.seen()
+        row = columns.learn(x)
+        if all(v is None for v in row):
+            continue
+        entered += 1
+        renew = columns.seen() > before or entered <= 64 or entered % 16 == 0
+        if renew:
+            columns.measure(10.0)
+            if metric == "auto" and entered <= 64:
+                last, chosen = chosen, "shape" if columns.look_alike() else "level"
+                if chosen != last:
+                    kept = deque(((None, norm) for _, norm in kept), maxlen=window)
+            if chosen == "shape":
+                columns.measure(1000.0)
+                ends = columns.ends()
+        values, norm = scaled(row)
+        if renew and chosen == "shape":
+            others = list(kept)[-(window - 1) :]
+            typical = median_high([norm, *(length for there, length in others if there is not None)]) or 1.0
+        kept.append((point(values, norm) if entered > 8 else None, norm))
+    return raws

@@ -61,8 +61,8 @@ def beyond(results: dict[str, Any]) -> str:
     last = results[f"corrupt {SHARES[-1]:g}"]
     mean = {method: number(float(np.mean(last[method]))) for method in SHOWN}
     return (
-        f"Past 20% the methods that find their own scale lose it: at {SHARES[-1]:.0%} `level` errs {mean[LEVEL]}\n"
-        f"units, `clipped_sgd`\nwith nothing given {mean[DOUBLING]}, and with the true scale given {mean[CLIPPED]}.\n"
+        f"Past 20% the methods that find their own scale lose it: at {SHARES[-1]:.0%} `level` errs {mean[LEVEL]} "
+        f"units, `clipped_sgd` with nothing given {mean[DOUBLING]}, and with the true scale given {mean[CLIPPED]}.\n"
     )
 
 

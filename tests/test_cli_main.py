@@ -278,7 +278,7 @@ def complete(words: str, cwd: str) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("clipdetect -e l", ["level"]),
+        ("clipdetect -e lev", ["level"]),
         ("clipdetect -t fi", ["fixed"]),
         ("clipdetect --thr", ["--threshold"]),
         ("clipdetect score --from j", ["jsonl", "journald", "json"]),

@@ -31,6 +31,7 @@ class Rows:
     label : (n,) float64, 0, 1 or NaN; to be used after scoring only.
     learn : (n,) bool, whether the record may change the state.
     restart : (n,) bool, whether the key's estimator starts afresh with this row.
+    widen : (n,) float64, by how much a raw score is divided before it is judged, or None for 1.
     """
 
     X: np.ndarray
@@ -38,6 +39,7 @@ class Rows:
     label: np.ndarray
     learn: np.ndarray
     restart: np.ndarray
+    widen: np.ndarray | None = None
 
     def part(self, start: int, stop: int, columns: int) -> Rows:
         """Rows `start` to `stop`, the first `columns` fields, contiguous."""
@@ -47,6 +49,7 @@ class Rows:
             self.label[start:stop],
             self.learn[start:stop],
             self.restart[start:stop],
+            None if self.widen is None else self.widen[start:stop],
         )
 
     def of(self, index: np.ndarray | None) -> Rows:
@@ -134,6 +137,10 @@ class Component:
     def children(self) -> dict[str, Component]:
         """Nested components by parameter name."""
         return {name: value for name, value in vars(self).items() if isinstance(value, Component)}
+
+    def news(self, state: State) -> list[str]:
+        """What people should know of what has happened; each new sentence is told once. Reads only."""
+        return [text for name, child in self.children().items() for text in child.news(child_state(state, name))]
 
     def state_spec(self, n_features: int) -> Spec:
         """Arrays per key: name -> (shape, dtype); field axes last."""
@@ -275,9 +282,13 @@ class Threshold(Component):
     """Learns the tail of the raw scores; gives the calibrated score and the decision.
 
     takes : the raw kinds it understands; a residual becomes |raw| for those that do not take it.
+    shares_budget : whether flags of one key depend on those of others; scores never do.
+    abstains : whether it ever leaves a record undecided.
     """
 
     kind = "threshold"
+    shares_budget: ClassVar[bool] = False
+    abstains: ClassVar[bool] = False
     takes: ClassVar[tuple[RawKind, ...]] = ("residual", "distance", "level")
 
     def prepared(self, raw: np.ndarray) -> np.ndarray:

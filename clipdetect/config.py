@@ -15,7 +15,7 @@ import msgspec
 from clipdetect import registry
 from clipdetect.errors import ConfigError
 from clipdetect.registry import ComponentSpec, did_you_mean
-from clipdetect.settings import READERS, MinChange
+from clipdetect.settings import READERS, MinChange, Silence
 
 if TYPE_CHECKING:
     from clipdetect.detector import Detector
@@ -63,6 +63,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     rate: float = 0.001
     direction: Literal["both", "up", "down"] = "both"
     min_change: MinChange = MinChange()
+    feedback: bool = False
+    events: str = ""
+    episode: Silence | None = None
+    group: str = ""
     exit_code: bool = False
     # what is written
     output_format: str = "auto"
@@ -123,6 +127,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
                 max_keys=self.max_keys,
                 rebase=self.on_change == "rebase",
                 labelled=bool(self.label),
+                feedback=self.feedback,
                 bands=self.bands,
                 seed=self.seed,
                 engine=self.engine,
@@ -303,6 +308,9 @@ def _settle(chosen: dict[str, _Given]) -> list[str]:
     changes = chosen.get("on_change")
     if changes and changes.value == "rebase" and not (chosen.get("changepoint") and chosen["changepoint"].value):
         problems.append(f"{changes.place}: {_named(changes)}rebase needs a change-point detector: --changepoint NAME")
+    feedback = chosen.get("feedback")
+    if feedback and feedback.value and not (chosen.get("label") and chosen["label"].value):
+        problems.append(f"{feedback.place}: {_named(feedback)}nothing to learn from: name the truth by --label")
     pattern, format = chosen.get("pattern"), chosen.get("input_format")
     if pattern and pattern.value and (format is None or format.value == "auto"):
         chosen["input_format"] = pattern._replace(setting="input_format", value="pattern")
@@ -380,6 +388,8 @@ def to_yaml(resolved: Resolved) -> str:
             value = registry.spelled(registry.build(name, value))
         elif name == "derive":
             value = [registry.spelled(registry.build("feature", each)) for each in value]
+        elif isinstance(value, Silence):
+            value = value.records or f"{value.seconds!r}s"
         elif isinstance(value, MinChange):
             value = f"{value.percent!r}%".replace(".0%", "%") if value.percent else value.value
         lines.append(f"{key(name)}: {dump(value)}  # {origin}\n")

@@ -7,6 +7,7 @@ its slot, grows the arrays when keys or columns come, and calls each component o
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -30,7 +31,7 @@ from clipdetect.derive import Derivation, Inputs, Place
 from clipdetect.errors import FieldsError
 from clipdetect.jit import Engine, EngineName
 from clipdetect.keys import KeyTable
-from clipdetect.numerics.gates import carry, gate
+from clipdetect.numerics.gates import carry, correct, gate
 from clipdetect.scored import Scored, joined
 
 BLOCK = 8192  # rows a kernel call handles at most; bounds the slots that wait to be given out again
@@ -52,7 +53,7 @@ class Detector:
     warmup : raw scores a key must have given before it is scored, >= 8.
     max_keys : live keys at most; the least recently used one is evicted.
     rebase : a declared change point restarts the key's estimator.
-    labelled : `step` will be given labels.
+    labelled : `step` will be given labels. feedback : they move the limit of their key.
     bands : also compute low and high.
     seed : of every random choice.
     engine : `auto`, `python` or `numba`; the result is the same.
@@ -74,6 +75,7 @@ class Detector:
         max_keys: int = 100_000,
         rebase: bool = False,
         labelled: bool = False,
+        feedback: bool = False,
         bands: bool = False,
         seed: int = 0,
         engine: EngineName | Engine = "auto",
@@ -88,7 +90,7 @@ class Detector:
         self.changepoint = None if changepoint is None else _component("changepoint", changepoint, ChangePointDetector)
         self.features = Derivation([_component("feature", each, Feature) for each in features], max_keys, hidden)
         self.params = Params(self.engine, float(rate), int(warmup), self.estimator.raw_kind, labelled=labelled)
-        self.rebase, self.bands, self.seed = rebase, bands, seed
+        self.rebase, self.bands, self.seed, self.feedback = rebase, bands, seed, feedback
         self.keys = KeyTable(max_keys)
         self.base: list[str] = []  # columns that the caller hands in
         self.columns: list[str] = []  # those watched and the derived ones, in order of appearance
@@ -121,6 +123,10 @@ class Detector:
         stage = self.features.stages().get(array.partition("/")[0])
         return "" if stage is None else stage.per
 
+    def news(self) -> list[str]:
+        """What components have to tell people of what has happened so far."""
+        return [text for prefix, component in self.stages().items() for text in component.news(self._view(prefix))]
+
     def lacks(self) -> list[str]:
         """What components still need from the fields seen so far, a message each."""
         found = [(prefix, component.lacks()) for prefix, component in self.stages().items()]
@@ -148,7 +154,7 @@ class Detector:
         if self._journal is not None:
             self._journal.append(("arrays", self.state, self.shared, self.capacity))
         self.capacity = {**self.capacity, **capacity}
-        spec: Spec = {"given": ((), np.int64), "pending": ((), np.int64)}
+        spec: Spec = {"given": ((), np.int64), "pending": ((), np.int64), "moved": ((), np.float64)}
         shared_spec: Spec = {}
         for prefix, component in self.stages().items():
             d = len(component.inputs()) if isinstance(component, Feature) else len(self.columns)
@@ -184,6 +190,7 @@ class Detector:
         time: np.ndarray | None = None,
         label: np.ndarray | None = None,
         learn: np.ndarray | bool = True,
+        widen: np.ndarray | None = None,
         opened: Sequence[tuple[int, int]] = (),
         fields: Sequence[str] | None = None,
         numbers: Mapping[str, np.ndarray] | None = None,
@@ -192,7 +199,8 @@ class Detector:
         """Score n rows in order, learning from each after it is scored.
 
         X : (n, d) or (n,) float64, NaN missing. keys : (n,) text or None. time, label : (n,) or None.
-        learn : bool or (n,) bool. opened : [(row, columns open from this row on)] with `fields` the
+        learn : bool or (n,) bool. widen : (n,) by what raw scores are divided before they are judged, or None.
+        opened : [(row, columns open from this row on)] with `fields` the
         names of all columns at the end of the block. numbers, categories : what features take, by field:
         (n,) float64, NaN missing, and (n,) int64 of `numerics.hashing.category`, -1 missing.
         """
@@ -214,6 +222,7 @@ class Detector:
             _column(label, n, np.nan),
             np.array(np.broadcast_to(learn, n), dtype=bool),
             np.zeros(n, bool),
+            None if widen is None else np.array(widen, np.float64),
         )
         if not opened and len(names) > len(self.base):
             opened = [(0, len(names))]
@@ -269,8 +278,12 @@ class Detector:
 
     def _score(self, slots: np.ndarray, rows: Rows) -> Scored:
         raw, expected, scale = self.estimator.step(self._view("estimator"), slots, rows)
-        score, flag = self.threshold.step(self._view("threshold"), slots, self.threshold.prepared(raw), rows)
-        self.engine.call(gate, len(slots), slots, raw, rows.learn, self.params.warmup, self.state["given"], score, flag)
+        judged = raw if rows.widen is None else raw / rows.widen
+        score, flag = self.threshold.step(self._view("threshold"), slots, self.threshold.prepared(judged), rows)
+        n = len(slots)
+        self.engine.call(gate, n, slots, raw, rows.learn, self.params.warmup, self.state["given"], score, flag)
+        limit, moved = -math.log10(self.params.rate), self.state["moved"]
+        self.engine.call(correct, n, slots, rows.label, rows.learn, self.feedback, limit, moved, score, flag)
         return Scored(score, flag, raw, rows.X, expected, scale)
 
     def _banded(self, slots: np.ndarray, rows: Rows, i: int) -> Scored:
@@ -279,6 +292,8 @@ class Detector:
         if self.state["given"][slot[0]] < self.params.warmup:
             low, high = np.full(1, np.nan), np.full(1, np.nan)
         low, high = self.estimator.multiples(self._view("estimator"), slot, low, high)
+        if row.widen is not None:
+            low, high = low * row.widen, high * row.widen
         scored = self._score(slot, row)
         scored.low = scored.expected + low[:, None] * scored.scale
         scored.high = scored.expected + high[:, None] * scored.scale

@@ -16,13 +16,18 @@ from clipdetect.scored import Scored
 
 MOST_REASONS = 5
 Direction = Literal["both", "up", "down"]
+MARKS = ("abstain", "changepoint", "incident")  # in the order in which they are appended
 Texts = Callable[[int, Sequence[str]], Mapping[str, str]]
+Join = Callable[[np.ndarray, dict[int, list[Reason]]], np.ndarray]
 
 
-def annotation(config: Config, detector: Detector, scored: Scored, texts: Texts) -> Annotation:
+def annotation(
+    config: Config, detector: Detector, scored: Scored, texts: Texts, join: Join | None = None
+) -> Annotation:
     """What is appended to n records.
 
-    texts : gives the texts of some fields of record i, for derived columns to speak of.
+    texts : gives the texts of some fields of record i, for derived columns to speak of. join : takes back the
+    flags of records that belong to an incident reported already, and returns each record's incident, 0 for none.
     """
     fields, makers = detector.columns, detector.features.makers
     why: dict[int, list[Reason]] = {}
@@ -40,22 +45,24 @@ def annotation(config: Config, detector: Detector, scored: Scored, texts: Texts)
             own = [Reason(name, value, math.nan, math.nan) for name, value in values if math.isfinite(value)]
             why[i] = [*[told(each, makers, texts, i) for each in own], *why.get(i, [])]
             anomaly[i] = True
+    marks = {"abstain": scored.flag == 2}
+    if join is not None:
+        marks["incident"] = join(anomaly, why)
     changed = scored.changed if scored.changed is not None and scored.changed.any() else None
     if changed is not None and scored.since is not None:
         for i in np.flatnonzero(changed).tolist():
             why[i] = [*why.get(i, []), since(int(scored.since[i]))]
+        marks["changepoint"] = changed
     bands = seen = None
     if scored.low is not None and scored.high is not None:
         bands = (scored.expected, scored.low, scored.high)
         seen = ~(np.isnan(scored.expected) & np.isnan(scored.X))
-    abstain = scored.flag == 2
     return Annotation(
         fields=fields,
         score=scored.score,
         anomaly=anomaly,
         why=why,
-        abstain=abstain if abstain.any() else None,
-        changepoint=changed,
+        marks={name: marks[name] for name in MARKS if name in marks and marks[name].any()},
         bands=bands,
         seen=seen,
         keep=anomaly if config.only_anomalies else None,

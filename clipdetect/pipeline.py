@@ -17,19 +17,21 @@ from typing import Any
 import numpy as np
 
 from clipdetect import registry, state
+from clipdetect.checkpoints import Checkpoints
 from clipdetect.config import Config, fingerprint
 from clipdetect.display import Talk
 from clipdetect.errors import ClipdetectError, ConfigError, InputError, OutputError, StateError
-from clipdetect.explain import Texts, annotation
+from clipdetect.explain import Texts
 from clipdetect.follow import Follower
 from clipdetect.formats import recipe_for, sniff
 from clipdetect.formats.beside import told
 from clipdetect.formats.lines import Lines
 from clipdetect.formats.log_lines import LogLines
-from clipdetect.records import Batch, Format
+from clipdetect.records import Batch, Format, Order
 from clipdetect.scored import Scored
 from clipdetect.sink import ClosedPipe, Sink
 from clipdetect.source import FULL_READ, Interrupted, Signals, Source
+from clipdetect.verdicts import Verdicts
 from clipdetect.wiring import options, selection
 
 FORK_FROM = 1 << 24  # bytes of state from which a checkpoint is saved by a child process
@@ -59,17 +61,20 @@ class Pipeline:
     def __init__(self, config: Config, signals: Signals, talk: Talk, sink: Sink) -> None:
         self.config, self.signals, self.talk, self.sink = config, signals, talk, sink
         self.derived_from: tuple[str, ...] = ()  # features that the input's format brought along
+        self.verdicts = Verdicts(config)
         self._build(())
+        self.feedback: list[Any] = []  # what people said of flags, kept in the state file
         self.reader: Format | None = None
         self.writer: Format | None = None
-        self.records = self.flagged = self.saved_at = self.steps_back = 0
-        self.latest = -np.inf  # time of the last record that had one
+        self.records = self.flagged = self.saved_at = 0
+        self.order = Order()
         self.failed = self.writing = False
-        self._child = 0  # process that saves a checkpoint
+        self.checkpoints = Checkpoints(self._save)
         self.follower: Follower | None = None
         self.followed: dict[str, Any] = {}  # where to go on in the files followed, as of the last block written
         self._before = (self.selection_then, 0, 0, self.followed)
         self.switch_told = self.eviction_told = self.unseen_told = False
+        self._told: set[str] = set()
 
     def _build(self, derive: Sequence[str]) -> None:
         """Detector, selection of fields and options of formats; `derive` are features beside the configured ones."""
@@ -84,7 +89,7 @@ class Pipeline:
             self.detector.open_columns(self.selection.columns)
         except ValueError as error:
             raise ConfigError(str(error)) from error
-        self.options = options(config, self.detector)
+        self.options = options(config, self.detector, self.verdicts.categories())
         self.selection_then = self.selection.snapshot()  # as it was when the last block was written
 
     # -- the whole run ------------------------------------------------------------------------
@@ -123,8 +128,9 @@ class Pipeline:
             self.failed = True
         if self.config.state:
             try:
-                self._reap()
+                self.checkpoints.reap()
                 self._save()
+                self._child_failed()
             except StateError as error:
                 self.talk.error(str(error))
                 self.failed = True
@@ -257,7 +263,9 @@ class Pipeline:
                     "name the format with --from, or another state file"
                 )
             self._build(derive)
-        if not (self.config.time or made.timed):
+        timed = bool(self.config.time) or made.timed
+        self.verdicts.check(self.detector, timed)
+        if not timed:
             for each in self.detector.features.features:
                 if each.timed:
                     name = type(each).__name__.lower()
@@ -273,9 +281,11 @@ class Pipeline:
         self.talk.problems(source.name, batch.problems, batch.values)
         if self.config.state:
             self.detector.begin()
+            self.verdicts.begin()
             self._before = (self.selection_then, self.records, self.flagged, self.followed)
-        self._count_steps_back(batch.time)
-        found = annotation(self.config, self.detector, self._score(batch), self._texts(batch))
+        self.order.see(batch.time)
+        scored = self._score(batch)
+        found = self.verdicts.annotation(batch, self.detector, scored, self._texts(batch), self.writing)
         self.records += len(batch.rows) + len(batch.problems)
         if self.writing:
             self.flagged += int(np.count_nonzero(found.anomaly))
@@ -295,12 +305,14 @@ class Pipeline:
         self._after_block(source)
 
     def _score(self, batch: Batch) -> Scored:
+        learn, widen = self.verdicts.how(batch, not (self.config.freeze and self.writing))
         return self.detector.step(
             batch.X,
             batch.keys,
             time=batch.time,
             label=batch.label,
-            learn=not (self.config.freeze and self.writing),
+            learn=learn,
+            widen=widen,
             opened=batch.opened,
             fields=self.selection.columns,
             numbers=batch.numbers,
@@ -317,15 +329,6 @@ class Pipeline:
 
         return texts
 
-    def _count_steps_back(self, time: np.ndarray | None) -> None:
-        """Records earlier than the one before them; NaN times are skipped."""
-        if time is None:
-            return
-        known = time[np.isfinite(time)]
-        if len(known):
-            self.steps_back += int(np.count_nonzero(np.diff(known, prepend=self.latest) < 0.0))
-            self.latest = float(known[-1])
-
     def _after_block(self, source: Source | Follower) -> None:
         engine = self.detector.engine
         if engine.switched:
@@ -341,8 +344,10 @@ class Pipeline:
         if self.detector.evicted and not self.eviction_told:
             self.eviction_told = True
             self.talk.note(f"more than {self.config.max_keys:,} keys: the least recently used are evicted (--max-keys)")
-        for name in self.selection.drain():
-            self.talk.note(name)
+        for text in (*self.selection.drain(), *self.detector.news()):
+            if text not in self._told:
+                self._told.add(text)
+                self.talk.note(text)
         if not self.unseen_told and self.records >= 1000:
             self._warn_unseen()
         self.talk.progress(self.records, self.flagged, source.name)
@@ -364,8 +369,11 @@ class Pipeline:
             f"{self.records:,} records, {self.flagged:,} flagged, {len(self.detector.keys):,} keys"
             + (f", {evicted:,} evicted" if evicted else "")
         ]
-        if self.steps_back:
-            found.append(f"{self.steps_back:,} records are earlier than the one before; they count as of its time")
+        found += self.verdicts.told()
+        if self.order.steps_back:
+            found.append(
+                f"{self.order.steps_back:,} records are earlier than the one before; they count as of its time"
+            )
         return found
 
     # -- state --------------------------------------------------------------------------------
@@ -391,39 +399,25 @@ class Pipeline:
             raise StateError(f"{path}: cannot continue from this state: {error}") from error
         self.records = self.saved_at = head["records"]
         self.followed = head["followed"]
+        self.feedback = head.get("feedback", [])
+        self.verdicts.load(head.get("incidents", {}))
         self.selection_then = self.selection.snapshot()
         self.unseen_told = True
         self.talk.detail(f"continuing from {path} after {self.records:,} records")
         return True
 
     def _checkpoint(self) -> None:
-        """Save on the way; a large state from a child process, so that the stream does not wait for the disk."""
-        if self.detector.nbytes < FORK_FROM or self.detector.engine.loading or not hasattr(os, "fork"):
-            self._save()
-            return
-        if self._child and not self._reap(os.WNOHANG):
-            return  # the disk is slower than the stream: at the next block, then
-        self.saved_at = self.records
-        self._child = os.fork()
-        if not self._child:
-            code = 1
-            try:
-                self._save()
-                code = 0
-            finally:
-                os._exit(code)
+        """Save on the way."""
+        before, self.saved_at = self.saved_at, self.records
+        if not self.checkpoints.now(self.detector.nbytes >= FORK_FROM and not self.detector.engine.loading):
+            self.saved_at = before
+        self._child_failed()
 
-    def _reap(self, options: int = 0) -> bool:
-        """Whether the child that saves is done; says so where it failed."""
-        if self._child:
-            pid, status = os.waitpid(self._child, options)
-            if not pid:
-                return False
-            self._child = 0
-            if status:
-                self.talk.error(f"{self.config.state}: a checkpoint could not be saved")
-                self.failed = True
-        return True
+    def _child_failed(self) -> None:
+        if self.checkpoints.failed:
+            self.checkpoints.failed = False
+            self.talk.error(f"{self.config.state}: a checkpoint could not be saved")
+            self.failed = True
 
     def _save(self) -> None:
         detector, keys, arrays = self.detector.dump()
@@ -435,6 +429,8 @@ class Pipeline:
             "selection": self.selection_then,
             "followed": self.followed,
             "detector": detector,
+            "incidents": self.verdicts.dump(),
+            "feedback": self.feedback,
         }
         state.save(self.config.state, head, keys, arrays)
         self.saved_at = self.records
@@ -443,5 +439,6 @@ class Pipeline:
         """Back to before the block that was not written whole."""
         if self.config.state:
             self.detector.undo()
+            self.verdicts.undo()
             self.selection_then, self.records, self.flagged, self.followed = self._before
             self.selection.restore(self.selection_then)

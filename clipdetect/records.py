@@ -121,8 +121,8 @@ class Annotation:
     score : (n,) float64, already rounded to 6 significant digits, NaN = null.
     anomaly : (n,) bool.
     why : reasons by row, for flagged rows, largest deviation first, and for change points, behind those.
-    abstain : (n,) bool or None.
-    changepoint : (n,) bool or None where there is none.
+    marks : what else is said of records, by name in the order of `FormatOptions.marks`: (n,) bool, or
+        int64 with 0 for none; a name without any mark may be left out.
     bands : expected, lower, upper (n, d) with NaN = null, or None without `--bands`.
     seen : (n, d) bool with bands: whether the key has ever had a number in that column.
     keep : (n,) bool or None; only these rows are written.
@@ -132,11 +132,34 @@ class Annotation:
     score: np.ndarray
     anomaly: np.ndarray
     why: dict[int, list[Reason]]
-    abstain: np.ndarray | None = None
-    changepoint: np.ndarray | None = None
+    marks: dict[str, np.ndarray] = field(default_factory=dict)
     bands: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
     seen: np.ndarray | None = None
     keep: np.ndarray | None = None
+
+    def remarkable(self) -> np.ndarray:
+        """(n,) bool: the records that get more than a score and a false flag, or no score."""
+        found: np.ndarray = self.anomaly | np.isnan(self.score)
+        for each in self.marks.values():
+            found |= each != 0
+        return found
+
+
+@dataclass(slots=True)
+class Order:
+    """Counts the records that are earlier than the one before them."""
+
+    steps_back: int = 0
+    latest: float = -np.inf  # time of the last record that had one
+
+    def see(self, time: np.ndarray | None) -> None:
+        """The times of the next records; NaN are skipped."""
+        if time is None:
+            return
+        known = time[np.isfinite(time)]
+        if len(known):
+            self.steps_back += int(np.count_nonzero(np.diff(known, prepend=self.latest) < 0.0))
+            self.latest = float(known[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +171,7 @@ class FormatOptions:
     prefix : before the names of appended fields.
     pass_bad : an unreadable record leaves as it came (else it is dropped).
     only_anomalies : pieces that are no rows (but a header) are dropped too.
-    bands, changepoint : whether those appendices are made.
+    bands : whether they are appended. marks : names of the further appendices, such as `changepoint`.
     max_line : a longer record is a bad one. [bytes]
     objects : the batch must carry `objects`, because another format writes them.
     numbers, categories : dotted paths that features take; the batch carries them by these names. A
@@ -169,7 +192,7 @@ class FormatOptions:
     pass_bad: bool = True
     only_anomalies: bool = False
     bands: bool = False
-    changepoint: bool = False
+    marks: tuple[str, ...] = ()
     max_line: int = 16 * 1024 * 1024
     objects: bool = False
     numbers: tuple[str, ...] = ()

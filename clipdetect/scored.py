@@ -35,6 +35,15 @@ class Scored:
     since: np.ndarray | None = None
     alarms: np.ndarray | None = None
 
+    def mute(self, rows: np.ndarray) -> int:
+        """Take back the flags of these rows (n,) bool; returns how many there were."""
+        flagged = rows & (self.flag == 1)
+        if self.alarms is not None:
+            flagged |= rows & np.isfinite(self.alarms).any(axis=1)
+            self.alarms[rows] = np.nan
+        self.flag[flagged & (self.flag == 1)] = 0
+        return int(np.count_nonzero(flagged))
+
 
 def joined(parts: list[Scored], d: int) -> Scored:
     """One result of several; columns that were not open yet are NaN."""

@@ -23,6 +23,16 @@ class MinChange(NamedTuple):
     percent: float = 0.0
 
 
+class Silence(NamedTuple):
+    """How long nothing more must be flagged until an incident is over; one of the two is 0.
+
+    records : of the key or group. seconds : of the records' own time.
+    """
+
+    records: int = 0
+    seconds: float = 0.0
+
+
 def _name(value: Any) -> str:
     text: str = coerce(value, str)
     if not text:
@@ -154,6 +164,19 @@ def _duration(value: Any) -> float:
     return seconds(value)
 
 
+def _episode(value: Any) -> Silence | None:
+    """A number of records, a time with its unit, or nothing."""
+    if value in ("", None):
+        return None
+    text = str(value).strip()
+    if re.fullmatch("[0-9]+", text, re.ASCII):
+        return Silence(records=_whole(2)(text))
+    try:
+        return Silence(seconds=_duration(value))
+    except ValueError:
+        raise ValueError(f"must be a number of records, or a time such as 10m, got {value!r}") from None
+
+
 READERS: dict[str, Callable[[Any], Any]] = {
     "recipe": _recipe,
     "input_format": _format,
@@ -187,6 +210,10 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "rate": _rate,
     "direction": _one_of("both", "up", "down"),
     "min_change": _min_change,
+    "feedback": _switch,
+    "events": _text,
+    "episode": _episode,
+    "group": _text,
     "exit_code": _switch,
     "output_format": _format,
     "only_anomalies": _switch,

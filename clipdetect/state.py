@@ -61,8 +61,8 @@ def _write(file: BinaryIO, head: dict[str, Any], keys: Sequence[str], arrays: di
     little = {name: np.ascontiguousarray(a, a.dtype.newbyteorder("<")) for name, a in arrays.items()}
     texts = json.dumps(list(keys), ensure_ascii=True, separators=(",", ":")).encode()
     shapes = [[name, a.dtype.str, list(a.shape)] for name, a in little.items()]
-    # `format`, `keys` and `arrays` are this module's own; the rest of the head is the caller's
-    text = json.dumps({"version": VERSION, **head, "keys": len(keys), "key_bytes": len(texts), "arrays": shapes})
+    # version, keys, key_bytes and arrays are this module's own; the rest of the head is the caller's
+    text = json.dumps({**head, "version": VERSION, "keys": len(keys), "key_bytes": len(texts), "arrays": shapes})
     put(MAGIC + struct.pack("<Q", len(text.encode())) + text.encode())
     put(texts)
     for array in little.values():

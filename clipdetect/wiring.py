@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from clipdetect.config import Config
 from clipdetect.detector import Detector
+from clipdetect.explain import MARKS
 from clipdetect.formats.beside import subject
 from clipdetect.formats.select import Selection
 from clipdetect.records import FormatOptions
 
 
-def options(config: Config, detector: Detector) -> FormatOptions:
-    """What formats need to know."""
+def options(config: Config, detector: Detector, more: Sequence[str] = ()) -> FormatOptions:
+    """What formats need to know; `more` categories to be read."""
     numbers, categories = detector.features.wanted()
+    categories = list(dict.fromkeys([*categories, *more]))
+    marked = {
+        "abstain": detector.threshold.abstains,
+        "changepoint": config.changepoint is not None,
+        "incident": bool(config.group or config.episode),
+    }
     return FormatOptions(
         by=tuple(config.by),
         time=config.time,
@@ -23,7 +31,7 @@ def options(config: Config, detector: Detector) -> FormatOptions:
         pass_bad=config.on_error == "pass",
         only_anomalies=config.only_anomalies,
         bands=config.bands,
-        changepoint=config.changepoint is not None,
+        marks=tuple(name for name in MARKS if marked[name]),
         max_line=config.max_line,
         numbers=tuple(numbers),
         categories=tuple(categories),

@@ -63,9 +63,10 @@ def test_a_log_on_a_screen_says_so():
     from clipdetect.formats.select import Selection
     from clipdetect.records import Annotation, FormatOptions, Reason
 
-    format = Log(FormatOptions(changepoint=True, as_text=True, terminal=True), Selection((), (), 9, ()))
+    format = Log(FormatOptions(marks=("changepoint",), as_text=True, terminal=True), Selection((), (), 9, ()))
     clear, reason = np.zeros(2, bool), Reason("changepoint", 7, np.nan, np.nan, "a new normal since 7 records ago")
-    annotation = Annotation(["x"], np.array([0.5, 0.1]), clear, {0: [reason]}, changepoint=np.array([True, False]))
+    marks = {"changepoint": np.array([True, False])}
+    annotation = Annotation(["x"], np.array([0.5, 0.1]), clear, {0: [reason]}, marks)
     shown = format._shown_rows([b"first", b"second"], annotation)
     assert shown == [b"0.50 change point a new normal since 7 records ago | first", b"second"]
 

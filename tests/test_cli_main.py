@@ -148,6 +148,7 @@ def test_help_shows_every_default():
         "max_line": "16M",
         "min_change": "0",
         "changepoint": "none",
+        "episode": "none",
         "gap": "none",
         "flatline": "none",
     }

@@ -89,7 +89,14 @@ STREAMS = {"jsonl": jsonl(), "csv": csv(), "plain": plain(), "json": array(), "t
 @pytest.mark.parametrize("name", STREAMS)
 @pytest.mark.parametrize(
     "flags",
-    [{}, {"on_error": "skip"}, {"only_anomalies": True}, {"bands": True}, {"changepoint": "focus"}],
+    [
+        {},
+        {"on_error": "skip"},
+        {"only_anomalies": True},
+        {"bands": True},
+        {"changepoint": "focus"},
+        {"episode": "20", "rate": 0.02},
+    ],
     ids=str,
 )
 def test_cuts_change_no_byte(name, flags):
@@ -122,6 +129,8 @@ def test_engines_give_the_same_bytes(name):
         {"by": ("host", "ts"), "max_keys": 20},
         {"bands": True},
         {"by": ("host",), "changepoint": "focus", "on_change": "rebase"},
+        {"by": ("host",), "episode": "30", "rate": 0.02},
+        {"by": ("ts",), "group": "host", "rate": 0.02, "max_keys": 20},
     ],
     ids=str,
 )

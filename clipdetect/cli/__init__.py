@@ -23,6 +23,7 @@ COMMANDS = {
     "list": "recipes, features, estimators, thresholds and formats",
     "config": "print the resolved configuration, or check a file",
     "state": "what a state file holds",
+    "feedback": "tell what flags were worth, in a state file",
 }
 CLOSED_PIPE, INTERRUPTED = 141, 130
 # Once imported, the modules `list` and `eval` hide the builtins of that name in this file.

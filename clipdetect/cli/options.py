@@ -232,6 +232,24 @@ _FLAGS: tuple[Callable[[Any], Any], ...] = (
         "Flags", "--flatline", metavar="N",
         help="Also flag a field that has not changed for N records. [default: none]",
     ),
+    _value(
+        "Flags", "--episode", metavar="N|TIME",
+        help="Flag an episode once: what a key's flag is followed by, of the same field and direction, until N "
+        "records or a TIME have passed without one. [default: none]",
+    ),
+    _value(
+        "Flags", "--group", metavar="NAME", shell_complete=complete_field,
+        help="Keys with the same value of this field share their episodes, so that what hits many is flagged "
+        "once. [default: none]",
+    ),
+    _value(
+        "Flags", "--events", metavar="FILE",
+        help="What is known in advance: CSV with start, end, selector, action; an action is mute, widen:K or "
+        "freeze. [default: none]",
+    ),
+    _switch(
+        "Flags", "--feedback", help="Learn from --label where flags should have been, key by key. [default: no]",
+    ),
     _switch("Flags", "--exit-code", help="Exit with 10 where anything was flagged. [default: no]"),
     _value(
         "Output", "-o", "--to", "output_format", metavar="FORMAT", shell_complete=complete("format"),

@@ -26,13 +26,9 @@ def texts(values: np.ndarray) -> list[bytes]:
 
 def names(options: FormatOptions, csv: bool = False) -> list[str]:
     """Names of the fields that this run appends, prefix included; in CSV without the bands' own."""
-    found = ["score", "anomaly", "why"]
-    if options.changepoint:
-        found.append("changepoint")
-    if not csv:
-        found.append("abstain")
-        if options.bands:
-            found += ["expected", "lower", "upper"]
+    found = ["score", "anomaly", "why", *options.marks]
+    if options.bands and not csv:
+        found += ["expected", "lower", "upper"]
     return [options.prefix + name for name in found]
 
 
@@ -44,19 +40,12 @@ class JsonAnnotator:
         self.score = orjson.dumps(options.prefix + "score") + b":"
         self.clear = b"," + orjson.dumps(options.prefix + "anomaly") + b":false"
 
-    def simple(self, annotation: Annotation) -> bool:
-        """Whether unflagged records get score and anomaly only."""
-        return annotation.abstain is None and annotation.changepoint is None and annotation.bands is None
-
     def members(self, annotation: Annotation, i: int, score: bytes) -> bytes:
         """All members of record i, without a leading comma."""
         more: dict[str, Any] = {"anomaly": bool(annotation.anomaly[i])}
         if i in annotation.why:
             more["why"] = [reason(each) for each in annotation.why[i]]
-        if annotation.abstain is not None and annotation.abstain[i]:
-            more["abstain"] = True
-        if annotation.changepoint is not None and annotation.changepoint[i]:
-            more["changepoint"] = True
+        more.update({name: each[i].item() for name, each in annotation.marks.items() if each[i]})
         if annotation.bands is not None:
             for name, values in zip(("expected", "lower", "upper"), annotation.bands, strict=True):
                 more[name] = {
@@ -66,6 +55,15 @@ class JsonAnnotator:
                 }
         prefix = self.options.prefix
         return self.score + score + b"," + orjson.dumps({prefix + name: value for name, value in more.items()})[1:-1]
+
+
+def mark_cells(options: FormatOptions, annotation: Annotation, i: int) -> list[bytes]:
+    """The cells of record i's marks: `true` or a number, empty where there is none."""
+    cells = []
+    for name in options.marks:
+        each = annotation.marks.get(name)
+        cells.append(b"" if each is None or not each[i] else orjson.dumps(each[i].item()))
+    return cells
 
 
 def reason(why: Reason) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 
 from clipdetect.errors import ConfigError, InputError
-from clipdetect.formats.annotate import names, texts, words
+from clipdetect.formats.annotate import mark_cells, names, texts, words
 from clipdetect.formats.beside import beside, wanted
 from clipdetect.formats.cells import numeric_columns
 from clipdetect.formats.lines import Lines, prepend
@@ -330,8 +330,7 @@ class Csv(Lines):
     def _appended(self) -> bytes:
         """The header's further cells."""
         prefix = self.options.prefix
-        found = [prefix + name for name in ("score", "anomaly", "why")]
-        found += [prefix + "changepoint"] if self.options.changepoint else []
+        found = [prefix + name for name in ("score", "anomaly", "why", *self.options.marks)]
         if self.options.bands:
             found += [f"{prefix}{name}_{edge}" for name in self._bands for edge in ("expected", "lower", "upper")]
         return b"".join(self.delimiter + self.quoted(name) for name in found)
@@ -346,9 +345,7 @@ class Csv(Lines):
     def _more(self, annotation: Annotation, i: int) -> bytes:
         """The cells of record i after its score and flag."""
         found = self.delimiter + (self.quoted(words(annotation.why[i])) if i in annotation.why else b"")
-        if self.options.changepoint:
-            changed = annotation.changepoint is not None and annotation.changepoint[i]
-            found += self.delimiter + (b"true" if changed else b"")
+        found += b"".join(self.delimiter + each for each in mark_cells(self.options, annotation, i))
         if self.options.bands:
             place = {name: j for j, name in enumerate(annotation.fields)}
             for name in self._bands or annotation.fields:
@@ -364,12 +361,10 @@ class Csv(Lines):
     def _with_cells(self, lines: list[bytes], annotation: Annotation) -> list[bytes]:
         comma = self.delimiter
         scores = texts(annotation.score)
-        clear = comma + b"false" + comma + (comma if self.options.changepoint else b"")
+        clear = comma + b"false" + comma + comma * len(self.options.marks)
         done = [line + comma + score + clear for line, score in zip(lines, scores, strict=True)]
         cr = b"\r" in b"".join([line[-1:] for line in lines])
-        strange = annotation.anomaly | np.isnan(annotation.score)
-        if annotation.changepoint is not None:
-            strange = strange | annotation.changepoint
+        strange = annotation.remarkable()
         odd: Any = range(len(lines)) if cr or self.options.bands else np.flatnonzero(strange).tolist()
         for i in odd:
             score = b"" if np.isnan(annotation.score[i]) else scores[i]

@@ -69,14 +69,14 @@ class Jsonl(Lines):
     def annotated(self, batch: Batch, annotation: Annotation) -> list[bytes]:
         scores = texts(annotation.score)
         lines = batch.pieces if len(batch.rows) == len(batch.pieces) else [batch.pieces[p] for p in batch.rows.tolist()]
-        if self.annotator.simple(annotation):
+        if annotation.bands is None:
             glue, tail = b"," + self.annotator.score, self.annotator.clear + b"}"
             done = [
                 b"%b%b%b%b" % four
                 for four in zip([line[:-1] for line in lines], repeat(glue), scores, repeat(tail), strict=False)
             ]
             plain = b"".join([line[-1:] for line in lines]) == b"}" * len(lines)
-            odd: Any = np.flatnonzero(annotation.anomaly | np.isnan(annotation.score)) if plain else range(len(lines))
+            odd: Any = np.flatnonzero(annotation.remarkable()) if plain else range(len(lines))
             for i in odd:
                 done[i] = append(lines[i], self.annotator.members(annotation, i, scores[i]))
             return done

@@ -196,7 +196,7 @@ class LogLines(Lines):
             return lines if not self.options.terminal else self._shown_rows(lines, annotation)
         assert batch.objects is not None
         scores = texts(annotation.score)
-        glue, tail, simple = b"," + self.annotator.score, self.annotator.clear + b"}", self.annotator.simple(annotation)
+        glue, tail, simple = b"," + self.annotator.score, self.annotator.clear + b"}", annotation.bands is None
         if annotation.keep is not None:  # the others are not looked at
             done = [b""] * len(lines)
             wanted: Any = np.flatnonzero(annotation.keep).tolist()
@@ -204,7 +204,7 @@ class LogLines(Lines):
             heads = list(map(objects_head, batch.objects)) if simple else []
             done = [b"%b%b%b%b" % four for four in zip(heads, repeat(glue), scores, repeat(tail), strict=False)]
             done = done if simple else [b""] * len(lines)
-            wanted = np.flatnonzero(annotation.anomaly) if simple else range(len(lines))
+            wanted = np.flatnonzero(annotation.remarkable()) if simple else range(len(lines))
         for i in wanted:
             members = self.annotator.members(annotation, i, scores[i])
             done[i] = objects_head(batch.objects[i]) + b"," + members + b"}"
@@ -250,7 +250,7 @@ class LogLines(Lines):
         done = list(map(shown, lines))
         for i in annotation.why:
             found = [f"{annotation.score[i]:.2f}"] if np.isfinite(annotation.score[i]) else []
-            if annotation.changepoint is not None and annotation.changepoint[i]:
+            if "changepoint" in annotation.marks and annotation.marks["changepoint"][i]:
                 found.append("change point")
             why = " ".join([*found, printable(words(annotation.why[i]))]).strip()
             done[i] = (f"{RED}{why}{PLAIN} | " if self.options.color else f"{why} | ").encode() + done[i]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from clipdetect.formats.annotate import texts
+from clipdetect.formats.annotate import mark_cells, texts
 from clipdetect.formats.beside import wanted
 from clipdetect.formats.lines import Lines
 from clipdetect.formats.objects import BOM, Rows, Unreadable
@@ -82,17 +82,15 @@ class Plain(Lines):
     def annotated(self, batch: Batch, annotation: Annotation) -> list[bytes]:
         scores = texts(annotation.score)
         lines = batch.pieces if len(batch.rows) == len(batch.pieces) else [batch.pieces[p] for p in batch.rows.tolist()]
-        unchanged = b"\t" if self.options.changepoint else b""
-        clear = b"\tfalse" + unchanged
+        clear = b"\tfalse" + b"\t" * len(self.options.marks)
         done = [line + b"\t" + score + clear for line, score in zip(lines, scores, strict=True)]
         cr = b"\r" in b"".join([line[-1:] for line in lines])
-        plain = annotation.bands is None and annotation.changepoint is None and not cr
-        for i in np.flatnonzero(annotation.anomaly | np.isnan(annotation.score)) if plain else range(len(lines)):
+        odd = np.arange(len(lines)) if cr or annotation.bands else np.flatnonzero(annotation.remarkable())
+        for i in odd.tolist():
             score = b"" if np.isnan(annotation.score[i]) else scores[i]
             line, end = (lines[i][:-1], b"\r") if lines[i].endswith(b"\r") else (lines[i], b"")
-            done[i] = line + b"\t" + score + (b"\ttrue" if annotation.anomaly[i] else b"\tfalse") + unchanged
-            if annotation.changepoint is not None and annotation.changepoint[i]:
-                done[i] += b"true"
+            done[i] = line + b"\t" + score + (b"\ttrue" if annotation.anomaly[i] else b"\tfalse")
+            done[i] += b"".join(b"\t" + each for each in mark_cells(self.options, annotation, i))
             for values in annotation.bands or ():
                 value = values[i, 0] if values.shape[1] else float("nan")
                 done[i] += b"\t" + (b"" if np.isnan(value) else orjson.dumps(float(f"{value:.6g}")))

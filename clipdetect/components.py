@@ -283,13 +283,14 @@ class Threshold(Component):
 
     takes : the raw kinds it understands; a residual becomes |raw| for those that do not take it.
     shares_budget : whether flags of one key depend on those of others; scores never do.
-    abstains : whether it ever leaves a record undecided.
+    abstains : whether it ever leaves a record undecided. calibrated : whether 10^-score is a probability.
     """
 
     kind = "threshold"
-    shares_budget: ClassVar[bool] = False
-    abstains: ClassVar[bool] = False
-    takes: ClassVar[tuple[RawKind, ...]] = ("residual", "distance", "level")
+    shares_budget: bool = False
+    abstains: bool = False
+    calibrated: bool = True
+    takes: tuple[RawKind, ...] = ("residual", "distance", "level")
 
     def prepared(self, raw: np.ndarray) -> np.ndarray:
         """The raw scores in a kind this threshold takes."""

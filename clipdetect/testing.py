@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from clipdetect import registry
 from clipdetect.components import ChangePointDetector, Component, Estimator, Feature, Threshold
 from clipdetect.detector import Detector
 from clipdetect.jit import EngineName, available
@@ -32,7 +33,7 @@ def check_component(component: type[Component], *, compiled: bool = True, **para
     compiled : also compare the engines, which compiles the component's kernels (seconds).
     Raises AssertionError naming the law that is broken.
     """
-    make = _maker(component, params)
+    make = _maker(_factory(component), params)
     for law in laws(component):
         if compiled or law is not engines_agree:
             law(make)
@@ -52,6 +53,14 @@ def laws(component: type[Component]) -> list[Callable[[Make], None]]:
         state_is_bounded,
     ]
     return [*common, scores_are_in_order, units_do_not_matter] if getattr(component, "scale_free", True) else common
+
+
+def _factory(component: type[Component]) -> Callable[..., Component]:
+    """What makes one: of a registered component the registry, which builds nested ones too."""
+    name = registry.name_of(component)
+    if name not in registry.names(component.kind):
+        return component
+    return lambda **params: registry.build(component.kind, {name: params})
 
 
 def _maker(component: Callable[..., Component], params: dict[str, Any]) -> Make:

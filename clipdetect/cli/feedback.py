@@ -65,7 +65,7 @@ def _undone(path: str, said: list[list[Any]], text: str, before: float) -> float
     if not own:
         raise StateError(f"{path}: nothing has been said of this key that could be taken back")
     _, _, was, became, _ = said.pop(own[-1])
-    return before - (became - was)
+    return before - (float(became) - float(was))
 
 
 def _texts(key: str, by: list[str]) -> Iterator[str]:

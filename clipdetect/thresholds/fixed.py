@@ -44,6 +44,8 @@ class Fixed(Threshold):
     None.
     """
 
+    calibrated = False
+
     def __init__(self, limit: float = 6.0) -> None:
         if not limit > 0.0:
             raise ValueError(f"limit must be > 0, got {limit}")

@@ -50,7 +50,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/kernels.py
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/latency.py
-	$(BIN)/python benchmarks/calibration.py
+	$(BIN)/python benchmarks/thresholds.py --threshold tail
 	$(BIN)/python benchmarks/log_speed.py
 
 bench-logs: $(READY)

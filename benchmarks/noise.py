@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,8 +102,8 @@ def raw(X: np.ndarray, estimator: str = "level", label: np.ndarray | None = None
     detector = Detector(estimator, "fixed", fields=names, labelled=label is not None, engine="numba")
     found = detector.step(X, label=label).raw
     FOLDER.mkdir(parents=True, exist_ok=True)
-    np.save(path.with_suffix(".tmp.npy"), found)
-    path.with_suffix(".tmp.npy").rename(path)
+    np.save(path.with_suffix(f".{os.getpid()}.npy"), found)
+    path.with_suffix(f".{os.getpid()}.npy").rename(path)
     return found
 
 

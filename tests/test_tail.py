@@ -61,6 +61,10 @@ def streams(n: int) -> dict[str, np.ndarray]:
         "shrinking": rng.normal(size=n) * np.where(np.arange(n) < n // 2, 1.0, 0.001),
         "late": np.where(np.arange(n) < 100, 0.0, rng.normal(size=n)),
         "one side": rng.gamma(2, size=n),
+        "bounded below": rng.lognormal(size=n) - 1.6,
+        "turned heavy": np.where(np.arange(n) < n // 2, rng.normal(size=n), t3 * np.abs(rng.standard_cauchy(n))),
+        "turned light": np.where(np.arange(n) < n // 2, t3, rng.uniform(-1, 1, n)),
+        "values": np.where(rng.random(n) < 0.9, -0.1, 5.0) + 0.001 * rng.normal(size=n),
     }
 
 
@@ -178,9 +182,9 @@ def test_score_strictly_rises_with_the_raw_score_on_each_side(name: str) -> None
 
 
 def test_fitted_table_strictly_rises_across_empty_bins() -> None:
-    counts, table = np.zeros((1, NODES)), np.zeros((1, NODES))
-    counts[0, [10, 16]] = 500.0
-    refit(0, 1000, np.zeros(NODES), counts, table)
+    counts, table = np.zeros((1, 2, NODES)), np.zeros((1, NODES))
+    counts[0, 0, [10, 16]] = 500.0
+    refit(0, 1000, 0.0, np.zeros(NODES), counts, table, np.zeros((3, NODES)))
     assert table[0, 0] > 0.0
     assert np.all(np.diff(table[0]) > 0.0)
 
@@ -316,11 +320,64 @@ def test_inputs_are_not_modified() -> None:
     assert not slots.any()
 
 
-def test_a_key_costs_under_a_kibibyte() -> None:
+def test_a_key_costs_under_a_kibibyte_and_a_half() -> None:
     spec = make().state_spec(1)
-    assert sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for shape, dtype in spec.values()) < 1024
+    assert sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for shape, dtype in spec.values()) < 1536
 
 
 def test_horizon_too_short_is_refused() -> None:
     with pytest.raises(ValueError, match="horizon"):
         Tail(horizon=10)
+
+
+@pytest.mark.parametrize(("rate", "horizon"), [(1e-5, 10_000), (1e-3, 1000), (1e-6, 100_000)])
+def test_rate_that_the_horizon_resolves_is_taken(rate: float, horizon: int) -> None:
+    Tail(horizon).check(Params(rate=rate))
+
+
+def test_rate_that_the_horizon_does_not_resolve_is_refused_with_what_to_do() -> None:
+    with pytest.raises(ValueError, match=r"rate 1e-06 cannot .* horizon=10000 records: .* horizon=100000, .* 1e-05 on"):
+        Tail().check(Params(rate=1e-6))
+
+
+@pytest.mark.skipif(not available(), reason="too slow interpreted")
+def test_silence_after_a_law_turned_light_ends() -> None:
+    rng = np.random.default_rng(13)
+    tail = make(rate=0.01)
+    _, flag = step(tail, fresh(tail), np.concatenate([rng.standard_t(2.1, 20_000), rng.normal(size=20_000)]))
+    assert flag[25_000:].mean() > 0.005
+
+
+@pytest.mark.skipif(not available(), reason="too slow interpreted")
+def test_flood_after_a_law_turned_heavy_ends() -> None:
+    rng = np.random.default_rng(14)
+    tail = make(rate=0.01)
+    _, flag = step(tail, fresh(tail), np.concatenate([rng.normal(size=20_000), rng.standard_t(2.1, 20_000)]))
+    assert flag[22_000:25_000].mean() < 0.02
+
+
+@pytest.mark.skipif(not available(), reason="too slow interpreted")
+def test_long_side_beside_a_bounded_one_is_not_taken_for_gross() -> None:
+    x = np.random.default_rng(15).lognormal(size=100_000) - 1.65
+    tail = make()
+    _, flag = step(tail, fresh(tail), x)
+    assert flag.mean() < 0.002
+
+
+@pytest.mark.skipif(not available(), reason="too slow interpreted")
+def test_rare_value_beside_one_that_repeats_is_not_taken_for_gross() -> None:
+    rng = np.random.default_rng(16)
+    x = np.where(rng.random(50_000) < 0.95, -0.05, 0.95) * (1 + 0.001 * rng.normal(size=50_000))
+    tail = make()
+    _, flag = step(tail, fresh(tail), x)
+    assert flag[1000:].mean() < 0.002
+
+
+@pytest.mark.skipif(not available(), reason="too slow interpreted")
+def test_gross_records_on_a_smooth_course_are_flagged() -> None:
+    rng = np.random.default_rng(17)
+    x = np.sin(np.arange(50_000) / 150) + 0.01 * rng.normal(size=50_000)
+    gross = rng.random(len(x)) < 0.02
+    tail = make()
+    _, flag = step(tail, fresh(tail), np.where(gross, x + rng.choice([-40.0, 40.0], len(x)), x))
+    assert flag[1000:][gross[1000:]].mean() > 0.99

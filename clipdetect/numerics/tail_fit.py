@@ -20,17 +20,22 @@ DEEPEST = 0.001
 WIDE, NARROW = 9, 5  # nodes of a gap; on integers 1, 2, 3 the wide one never fits between two values
 NARROW_FROM = 0.95  # ln y where a narrow gap may start: 10 units in lighter tails
 LEAST_INDEX = 0.4  # a tail flatter than this over a gap is no tail: even an infinite mean has 1
+OWN_SIDE = 0.2  # of the gross records: a side with as many has to show the gap itself
+LOOSER = 1.5  # by which the fall of both sides together may be steeper than a side's own
+REPEATED = 0.45  # of the records like the one before
+OTHER_SIDE = 0.2  # of the records; with more, records alike are a smooth course, not one value with others beside it
 MOST_GROSS = 0.10  # a larger far share is a second regime, not corruption
 LEAST_RISE = 1e-3  # per node, so that no two values tie
 IMPOSSIBLE = -1e9
 
 
 @kernel
-def gap(k, total, table):
+def gap(total, beyond):
     """Where gross records begin: the node (48 = none), their count and a bound of the true tail's share there.
 
-    table: (K, 48) holds counts at or beyond each node. A gap is a window over which the tail falls
-    far less than half as steeply as it fell further in.
+    beyond: (3, 48) counts at or beyond each node, of the positive and negative side and of both. A gap
+    is a window over which the tail falls far less than half as steeply as it fell further in, on
+    each side that has gross records: where one side is bounded, the other alone is no gap.
     """
     best = 1e300
     node = NODES
@@ -39,26 +44,41 @@ def gap(k, total, table):
     for width in range(2):
         m = WIDE if width == 0 else NARROW
         d = STEP * m
-        steepest = 0.0
+        positive = 0.0
+        negative = 0.0
+        both = 0.0
         for t in range(m + 1, NODES):
-            beyond = table[k, t]
-            if beyond < 2.9:
+            far = beyond[2, t]
+            if far < 2.9:
                 break
             if t - 2 * m >= 1:
-                steepest = max(steepest, math.log(table[k, t - 2 * m] / table[k, t - m]) / d)
-            within = table[k, t - m] - beyond
-            if beyond > MOST_GROSS * table[k, 0]:
+                both = max(both, fall(t - 2 * m, t - m, beyond, 2) / d)
+                positive = max(positive, fall(t - 2 * m, t - m, beyond, 0) / d)
+                negative = max(negative, fall(t - 2 * m, t - m, beyond, 1) / d)
+            within = beyond[2, t - m] - far
+            if far > MOST_GROSS * beyond[2, 0]:
                 continue
             if m == NARROW and LOG_FIRST + STEP * (t - m) < NARROW_FROM:
                 continue
+            steepest = both
+            if beyond[0, t] >= OWN_SIDE * far:
+                steepest = min(steepest, LOOSER * positive)
+            if beyond[1, t] >= OWN_SIDE * far:
+                steepest = min(steepest, LOOSER * negative)
             theta = max(LEAST_INDEX, 0.5 * steepest)
-            expected = beyond * (math.exp(theta * d) - 1.0)
+            expected = far * (math.exp(theta * d) - 1.0)
             if within + 2.0 * math.sqrt(max(within, 0.0)) + 1.0 < expected and (within + 1.0) / expected < best:
                 best = (within + 1.0) / expected
                 node = t
-                gross = beyond
+                gross = far
                 hidden = within / ((math.exp(max(theta, steepest) * d) - 1.0) * total)
     return node, gross, hidden
+
+
+@kernel
+def fall(inner, outer, beyond, side):
+    """Fall of the log count between two nodes; 0 where too few lie beyond the outer one."""
+    return math.log(beyond[side, inner] / beyond[side, outer]) if beyond[side, outer] >= 2.9 else 0.0
 
 
 @kernel
@@ -71,23 +91,29 @@ def stretch(k, level, table):
 
 
 @kernel
-def refit(k, seen, prior, counts, table):
-    """Fill table (K, 48) with -log10 P(y or more) at the nodes, strictly rising, from counts (K, 48).
+def refit(k, seen, alike, prior, counts, table, beyond):
+    """Fill table (K, 48) with -log10 P(y or more) at the nodes, strictly rising, from counts (K, 2, 48).
 
-    seen: records so far; prior: (48,) tail of the law assumed at the start.
+    seen: records so far; alike: share of them like the one before; prior: (48,) tail of the law assumed
+    at the start; beyond: (3, 48) scratch. Gives the node where gross records begin.
     """
-    beyond = 0.0
     for back in range(NODES):
         j = NODES - 1 - back
-        beyond += counts[k, j]
-        table[k, j] = beyond
+        for side in range(2):
+            beyond[side, j] = counts[k, side, j] + (beyond[side, j + 1] if j < NODES - 1 else 0.0)
+        beyond[2, j] = beyond[0, j] + beyond[1, j]
     weight = PRIOR_WEIGHT * PRIOR_FADES / (PRIOR_FADES + seen)
-    total = beyond + weight
-    node, gross, hidden = gap(k, total, table)
+    total = beyond[2, 0] + weight
+    node = NODES
+    gross = 0.0
+    hidden = 0.0
+    repeats = alike >= REPEATED and min(beyond[0, 0], beyond[1, 0]) < OTHER_SIDE * beyond[2, 0]
+    if not repeats:  # where one value repeats, others are no gross records, however far
+        node, gross, hidden = gap(total, beyond)
     eps = gross / total
     for j in range(NODES):
-        own = counts[k, j] / 2.0 if j < NODES - 1 else 0.0  # the last node holds all beyond
-        share = ((table[k, j] - own + weight * prior[j]) / total - eps) / (1.0 - eps)
+        own = (counts[k, 0, j] + counts[k, 1, j]) / 2.0 if j < NODES - 1 else 0.0  # the last node holds all beyond
+        share = ((beyond[2, j] - own + weight * prior[j]) / total - eps) / (1.0 - eps)
         table[k, j] = math.log(share) if share > 1e-12 and j < node else IMPOSSIBLE
     deepest = max(DEEPEST, max(FEWEST / total, min(hidden, 0.03)))
     first = stretch(k, math.log(BODY), table)
@@ -106,6 +132,7 @@ def refit(k, seen, prior, counts, table):
             value = -(anchor + slope * d + bend * d * d) / LN10
         previous = max(value, previous + LEAST_RISE)
         table[k, j] = previous
+    return node
 
 
 @kernel

@@ -19,11 +19,12 @@ def clipped_scale(sizes: np.ndarray) -> float:
     return float(s)
 
 
-def gap(beyond: np.ndarray, total: float) -> tuple[int, float, float]:
+def gap(sides: np.ndarray, total: float) -> tuple[int, float, float]:
     """First node of the gross records (48: none), their share, and a bound of the true tail's there.
 
-    beyond: (48,) counts at or beyond each node.
+    sides: (2, 48) counts at or beyond each node, of positive and of negative residuals.
     """
+    beyond = sides[0] + sides[1]
     found = []
     for m in (9, 5):
         d = 0.1 * m
@@ -31,8 +32,13 @@ def gap(beyond: np.ndarray, total: float) -> tuple[int, float, float]:
             B = beyond[t]
             if B < 2.9:
                 break
-            falls = [math.log(beyond[i - 2 * m] / beyond[i - m]) / d for i in range(m + 1, t + 1) if i >= 2 * m + 1]
-            steepest = max([0.0, *falls])
+
+            def steepest_of(C: np.ndarray, t: int = t, m: int = m, d: float = d) -> float:
+                inner = [i for i in range(2 * m + 1, t + 1) if C[i - m] >= 2.9]
+                return max([0.0, *[math.log(C[i - 2 * m] / C[i - m]) / d for i in inner]])
+
+            having = [C for C in sides if C[t] >= 0.2 * B]
+            steepest = min([steepest_of(beyond), *[1.5 * steepest_of(C) for C in having]])
             theta = max(0.4, steepest / 2)
             W = beyond[t - m] - B
             X = B * (math.exp(theta * d) - 1)
@@ -46,13 +52,15 @@ def gap(beyond: np.ndarray, total: float) -> tuple[int, float, float]:
     return node, share, bound
 
 
-def fit(counts: np.ndarray, seen: int) -> np.ndarray:
-    """(48,) -log10 of the tail probability at the nodes."""
-    beyond = np.cumsum(counts[::-1])[::-1]
+def fit(counts: np.ndarray, seen: int, alike: float) -> tuple[np.ndarray, int]:
+    """(48,) -log10 of the tail probability at the nodes, and the first node of the gross records."""
+    sides = np.cumsum(counts[:, ::-1], axis=1)[:, ::-1]
+    beyond = sides[0] + sides[1]
     weight = 50 * 500 / (500 + seen)
     total = beyond[0] + weight
-    node, gross, bound = gap(beyond, total)
-    middle = beyond - counts / 2
+    repeats = alike >= 0.45 and sides[:, 0].min() < 0.2 * beyond[0]
+    node, gross, bound = (48, 0.0, 0.0) if repeats else gap(sides, total)
+    middle = beyond - counts.sum(axis=0) / 2
     middle[47] = beyond[47]
     share = ((middle + weight * PRIOR) / total - gross) / (1 - gross)
     logs = np.where((share > 1e-12) & (np.arange(48) < node), np.log(np.maximum(share, 1e-300)), -1e9)
@@ -83,7 +91,7 @@ def fit(counts: np.ndarray, seen: int) -> np.ndarray:
     table = -np.where(D <= 0, logs, logs[j3] + slope * D + curvature * D * D) / math.log(10)
     for j in range(48):  # strictly rising, by at least .001 a node
         table[j] = max(table[j], (table[j - 1] if j else 0.0) + 0.001)
-    return table
+    return table, node
 
 
 class NaiveTail:
@@ -93,6 +101,9 @@ class NaiveTail:
         self.start, self.horizon, self.rate = start, horizon, rate
         self.first: list[float] = []
         self.zeros = self.seen = self.since = 0
+        self.alike = self.before = 0.0
+        self.surprised = False
+        self.watched = self.low = self.high = 0.0
 
     def score(self, e: float) -> float | None:
         if len(self.first) < self.start:
@@ -115,12 +126,13 @@ class NaiveTail:
         elif self.zeros and e == 0:
             self.zeros = min(self.zeros + 1, self.horizon)
         elif self.zeros:
-            self.counts = np.zeros(48)
-            self.counts[0], self.counts[6] = self.zeros, 1
+            self.counts = np.zeros((2, 48))
+            self.counts[0, 0], self.counts[int(e < 0), 6] = self.zeros, 1
+            self.alike = 1.0
             self.scale, self.values, self.run = [abs(e)] * 2, [4, 4], [0, 0]
             self.zeros = 0
             self.seen += 1
-            self.table = fit(self.counts, self.seen)
+            self.table, self.node = fit(self.counts, self.seen, self.alike)
         else:
             self.learn_one(e)
 
@@ -133,21 +145,25 @@ class NaiveTail:
         sides = [first[first > 0], -first[first < 0]]
         self.scale = [clipped_scale(side if len(side) >= 5 else both) for side in sides]
         self.values, self.run = [len(side) for side in sides], [0, 0]
-        self.counts = np.zeros(48)
+        self.counts = np.zeros((2, 48))
         for e in first:
-            self.count(abs(e) / self.scale[int(e < 0)])
-        self.table = fit(self.counts, self.seen)
+            self.count(abs(e) / self.scale[int(e < 0)], int(e < 0))
+        self.table, self.node = fit(self.counts, self.seen, self.alike)
 
-    def count(self, y: float) -> None:
+    def count(self, y: float, side: int) -> None:
         at = min(max((math.log(y) - GRID[0]) / 0.1, 0.0), 47.0) if y > 0 else 0.0
         j = min(int(at), 46)
-        self.counts[j] += 1 - (at - j)
-        self.counts[j + 1] += at - j
+        self.counts[side, j] += 1 - (at - j)
+        self.counts[side, j + 1] += at - j
 
     def learn_one(self, e: float) -> None:
         side = int(e < 0)
         y = abs(e) / self.scale[side]
-        self.count(y)
+        self.watch(self.score(e) or 0.0, y)
+        self.count(y, side)
+        near = abs(e - self.before) <= 0.05 * max(abs(e), abs(self.before))
+        self.alike += (near - self.alike) / 500
+        self.before = e
         if e:
             self.values[side] += 1
             before = self.run[side]
@@ -159,9 +175,23 @@ class NaiveTail:
         self.seen += 1
         self.since += 1
         if self.since >= min(128, max(16, self.seen // 8)):
-            self.counts *= 1 - self.since / self.horizon
+            late = self.high > 0.03 * self.watched + 6
+            quiet = self.watched > 500 and self.low < 0.0125 * self.watched
+            outdated = self.alike < 0.25 and (late or quiet)
+            self.counts *= min(1, 150 / self.counts.sum()) if outdated else 1 - self.since / self.horizon
+            fade = 0 if outdated else 1 - self.since / 1000
+            self.watched, self.low, self.high = fade * self.watched, fade * self.low, fade * self.high
             self.since = 0
-            self.table = fit(self.counts, self.seen)
+            self.table, self.node = fit(self.counts, self.seen, self.alike)
+
+    def watch(self, score: float, y: float) -> None:
+        """Count what the scores promised of records that are not gross."""
+        if y > 0 and (math.log(y) - GRID[0]) / 0.1 >= self.node:
+            return
+        self.watched += 1
+        self.low += score >= 1.30103
+        self.high += score >= 2 and not self.surprised
+        self.surprised = score >= 2
 
 
 class NaiveUnit:

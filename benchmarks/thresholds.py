@@ -95,7 +95,7 @@ class Bench:
 
     def outliers(self) -> None:
         """1% and 5% gross outliers at 30 units from the first record on."""
-        n = min(self.n, 200_000)
+        n = self.n
         for threshold in self.thresholds:
             lines = []
             for family in SKEWED:

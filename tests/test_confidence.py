@@ -7,10 +7,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from naive.confidence import NaiveConfidence, fewest_and_most
+from naive.judging import fresh, step
 from naive.runs import nasty
 
 from clipdetect import registry
-from clipdetect.components import Params, RawKind, Rows, State, Threshold, full_spec
+from clipdetect.components import Params, RawKind
 from clipdetect.jit import Engine, EngineName, available
 from clipdetect.numerics.confidence_sequence import first_times, most_above, records_needed
 from clipdetect.testing import check_component
@@ -27,20 +28,6 @@ def made(
     assert isinstance(threshold, Confidence)
     threshold.bind(["x"], Params(engine=Engine(engine), rate=rate, raw_kind=kind))
     return threshold
-
-
-def fresh(threshold: Threshold, keys: int = 1) -> State:
-    return {name: np.zeros((keys, *shape), dtype) for name, (shape, dtype) in full_spec(threshold, 1).items()}
-
-
-def step(
-    threshold: Threshold, state: State, raw: object, slots: np.ndarray | None = None, learn: bool = True
-) -> tuple[np.ndarray, np.ndarray]:
-    values = threshold.prepared(np.array(raw, np.float64))
-    n = len(values)
-    nothing = np.full(n, np.nan)
-    rows = Rows(np.zeros((n, 1)), nothing, nothing.copy(), np.full(n, learn), np.zeros(n, bool))
-    return threshold.step(state, np.zeros(n, np.int64) if slots is None else slots, values, rows)
 
 
 def streams() -> dict[str, np.ndarray]:

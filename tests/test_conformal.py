@@ -8,11 +8,11 @@ from functools import partial
 import numpy as np
 import pytest
 from naive.conformal import conformal
+from naive.judging import fresh, step
 from naive.runs import same as same_outputs
-from numpy.typing import ArrayLike
 
 from clipdetect import registry, testing
-from clipdetect.components import Params, RawKind, Rows, State, Threshold, full_spec
+from clipdetect.components import Params, RawKind, Rows, State, Threshold
 from clipdetect.jit import Engine, EngineName, available
 from clipdetect.thresholds.conformal import Conformal
 from clipdetect.thresholds.fixed import Fixed
@@ -54,18 +54,6 @@ def make(of: str, engine: EngineName = FAST, kind: RawKind = "residual", rate: f
     made = registry.build("threshold", {"conformal": {"of": of}})
     assert isinstance(made, Conformal)
     return bound(made, engine, kind, rate)
-
-
-def fresh(made: Conformal, keys: int = 1) -> State:
-    return {name: np.zeros((keys, *shape), dtype) for name, (shape, dtype) in full_spec(made, 1).items()}
-
-
-def step(made: Conformal, state: State, raw: ArrayLike, learn: bool | np.ndarray = True) -> tuple[np.ndarray, ...]:
-    values = np.array(raw, dtype=np.float64)
-    n = len(values)
-    empty = np.full(n, np.nan)
-    rows = Rows(np.zeros((n, 1)), empty, empty.copy(), np.array(np.broadcast_to(learn, n)), np.zeros(n, bool))
-    return made.step(state, np.zeros(n, np.int64), made.prepared(values), rows)
 
 
 def inner_scores(made: Conformal, raw: np.ndarray) -> np.ndarray:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from naive.fdr import NaiveFdr, gamma
+from naive.judging import fresh, step
 from naive.runs import nasty
 
 from clipdetect import registry
-from clipdetect.components import Params, RawKind, Rows, State, Threshold, full_spec
+from clipdetect.components import Params, RawKind, Threshold
 from clipdetect.jit import Engine, EngineName, available
 from clipdetect.testing import check_component
 from clipdetect.thresholds.fdr import Fdr
@@ -37,18 +38,6 @@ def made(spec: object, engine: EngineName = FAST, kind: RawKind = "residual", ra
     threshold.check(params)
     threshold.bind(["x"], params)
     return threshold
-
-
-def fresh(threshold: Threshold, keys: int = 1) -> State:
-    return {name: np.zeros((keys, *shape), dtype) for name, (shape, dtype) in full_spec(threshold, 1).items()}
-
-
-def step(threshold: Threshold, state: State, raw: np.ndarray, slots: np.ndarray | None = None, learn: bool = True):
-    n = len(raw)
-    nothing = np.full(n, np.nan)
-    rows = Rows(np.zeros((n, 1)), nothing, nothing.copy(), np.full(n, learn), np.zeros(n, bool))
-    slots = np.zeros(n, np.int64) if slots is None else slots
-    return threshold.step(state, slots, threshold.prepared(np.asarray(raw, np.float64)), rows)
 
 
 def evidence(seed: int, n: int, share: float) -> tuple[np.ndarray, np.ndarray]:

@@ -6,10 +6,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from naive.judging import fresh, nasty, same, step
 from naive.quantile import NaiveQuantile
-from numpy.typing import ArrayLike
 
-from clipdetect.components import Params, RawKind, Rows, State
+from clipdetect.components import Params, RawKind
 from clipdetect.jit import Engine, EngineName, available
 from clipdetect.thresholds.quantile import Quantile
 
@@ -24,30 +24,6 @@ def make(engine: EngineName = FAST, kind: RawKind = "residual", rate: float = 1e
     made.check(params)
     made.bind(["x"], params)
     return made
-
-
-def fresh(made: Quantile, keys: int = 1) -> State:
-    return {name: np.zeros((keys, *shape), dtype) for name, (shape, dtype) in made.state_spec(1).items()}
-
-
-def step(
-    made: Quantile, state: State, raw: ArrayLike, slots: np.ndarray | None = None, learn: bool = True
-) -> tuple[np.ndarray, np.ndarray]:
-    values = np.array(raw, dtype=np.float64)
-    n = len(values)
-    empty = np.full(n, np.nan)
-    rows = Rows(np.zeros((n, 1)), empty, empty.copy(), np.full(n, learn), np.zeros(n, bool))
-    return made.step(state, np.zeros(n, np.int64) if slots is None else slots, values, rows)
-
-
-def same(one: State, other: State) -> bool:
-    return all(one[name].tobytes() == other[name].tobytes() for name in one)
-
-
-def nasty(seed: int, n: int) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    odd = np.array([0.0, 5e-324, -1e-320, 1e300, -1e300, 1.7e308, np.inf, -np.inf, np.nan, 1.0, -1.0])
-    return np.where(rng.random(n) < 0.3, rng.choice(odd, n), rng.normal(size=n))
 
 
 def streams(n: int) -> dict[str, np.ndarray]:

@@ -13,6 +13,7 @@ from clipdetect.components import Params, Rows, State, Threshold, full_spec
 from clipdetect.detector import Detector
 from clipdetect.jit import Engine, EngineName, available
 from clipdetect.testing import _maker, laws
+from clipdetect.thresholds.confidence import Confidence
 from clipdetect.thresholds.fixed import Fixed
 from clipdetect.thresholds.slices import COUNTED, HELD, POINT, USUAL, Slices
 from clipdetect.thresholds.tail import Tail
@@ -418,7 +419,12 @@ def test_a_cap_below_the_rate_is_refused_with_what_to_do() -> None:
 
 def test_it_takes_what_its_child_takes() -> None:
     assert on_tail().takes == Tail.takes
-    assert Slices(of=Fixed()).takes == Fixed.takes
+    assert Slices(of=Confidence()).takes == Confidence.takes
+
+
+def test_a_score_that_is_no_probability_cannot_be_divided() -> None:
+    with pytest.raises(ValueError, match="of must be a threshold whose score is a probability, got fixed"):
+        Slices(of=Fixed())
 
 
 def test_the_state_is_small() -> None:

@@ -245,3 +245,9 @@ def test_backfill_learns_and_writes_nothing(tmp_path):
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line["anomaly"] for line in lines] == [False, True]
     assert lines[0]["score"] is not None
+
+
+def test_what_a_component_has_to_tell_is_told_once(monkeypatch):
+    monkeypatch.setattr("clipdetect.thresholds.tail.Tail.news", lambda self, state: [f"{len(state)} arrays", "again"])
+    _, said, _ = feed(STREAMS["plain"], sizes=[900])
+    assert said.count("again") == 1 and sum(text.endswith(" arrays") for text in said) == 1

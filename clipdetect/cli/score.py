@@ -31,7 +31,7 @@ class ScoreCommand(FlagCommand):
     tail = (
         EXAMPLES
         + "\nOther commands (clipdetect COMMAND --help says more):\n"
-        + "".join(f"  {name:<8}{text}\n" for name, text in COMMANDS.items() if name != "score")
+        + "".join(f"  {name:<10}{text}\n" for name, text in COMMANDS.items() if name != "score")
         + "\nEvery switch has a --no- form, such as --no-bands. Exit codes: 0 done, 1 failed,\n"
         + "2 wrong usage, 10 flagged something (under --exit-code).\n"
     )

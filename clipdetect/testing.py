@@ -57,8 +57,8 @@ def laws(component: type[Component]) -> list[Callable[[Make], None]]:
 
 def _factory(component: type[Component]) -> Callable[..., Component]:
     """What makes one: of a registered component the registry, which builds nested ones too."""
-    name = registry.name_of(component)
-    if name not in registry.names(component.kind):
+    name = registry.name_of(component) if issubclass(component, Component) else ""
+    if not name or name not in registry.names(component.kind):
         return component
     return lambda **params: registry.build(component.kind, {name: params})
 

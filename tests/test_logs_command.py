@@ -97,7 +97,7 @@ def test_direction_and_rate_leave_alarms_alone():
 def test_records_out_of_order_are_counted():
     lines = [json.dumps({"t": t, "x": 1}) for t in (1, 2, 3, 2, 5, 4, 6)]
     pipeline = feed("\n".join(lines).encode(), time="t")[2]
-    assert pipeline.steps_back == 2
+    assert pipeline.order.steps_back == 2
     assert any("2 records are earlier" in line for line in pipeline._counters())
 
 

@@ -10,6 +10,7 @@ of each is subtracted; what is left is positive and rises with them.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from clipdetect.jit import kernel
 
@@ -68,6 +69,27 @@ def recentre(value, k, c, location, spread, judged):
     elif d != 0.0:
         spread[k, c] = abs(d)
         location[k, c] += d / 2.0
+
+
+@kernel
+def placed(value, k, learn, location, spread, judged, last):
+    """A raw score of any location as a size: spreads above a clipped location, mapped to (0, inf); then learned.
+
+    location, spread: (K, 1); judged: (K,) int64; last: (K,) the value before.
+    """
+    size = positive(centred(value, k, 0, 0.0, location, spread, judged))
+    if learn:
+        if value != last[k] or judged[k] == 0:  # a repeated value says nothing of the spread
+            recentre(value, k, 0, location, spread, judged)
+        last[k] = value
+        judged[k] += 1
+    return size
+
+
+def unplaced(size: float, slot: int, state: dict[str, Any]) -> float:
+    """The raw score that `placed` would make this size of, now; state has its arrays."""
+    u = size - 2.0 if size > 1.0 else -1.0 / max(size, 1e-300)
+    return float(state["location"][slot, 0] + state["spread"][slot, 0] * u)
 
 
 @kernel

@@ -9,7 +9,7 @@ import numpy as np
 
 from clipdetect.components import Params, Rows, Spec, State, Threshold
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import centred, positive, recentre
+from clipdetect.numerics.combine import placed, unplaced
 from clipdetect.numerics.pinball import pinball
 from clipdetect.numerics.rounding import six_digits
 
@@ -98,13 +98,7 @@ def step(
             continue
         e = min(max(e, -1e300), 1e300)
         if not signed:
-            value = e
-            e = positive(centred(value, k, 0, 0.0, location, spread, judged))
-            if learn[i]:
-                if value != last[k] or judged[k] == 0:  # a repeated value says nothing of the spread
-                    recentre(value, k, 0, location, spread, judged)
-                last[k] = value
-                judged[k] += 1
+            e = placed(e, k, learn[i], location, spread, judged, last)
         size = abs(e)
         ready = seen[k] >= start
         if not unit[k] > 0.0:  # only zeros until now
@@ -257,6 +251,5 @@ class Quantile(Threshold):
             if self._signed:
                 low[i], high[i] = -size, size
             else:
-                u = size - 2.0 if size > 1.0 else -1.0 / max(size, 1e-300)
-                high[i] = state["location"][slot, 0] + state["spread"][slot, 0] * u
+                high[i] = unplaced(size, slot, state)
         return low, high

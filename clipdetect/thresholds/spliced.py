@@ -8,7 +8,7 @@ import numpy as np
 
 from clipdetect.components import Params, Rows, Spec, State, Threshold
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import centred, positive, recentre
+from clipdetect.numerics.combine import placed, unplaced
 from clipdetect.numerics.gpd import by_moments, log_tail
 from clipdetect.numerics.peaks import OTHER_RATE, SCALE_RATE, fall, first_scale, gross_from, order, rescaled
 from clipdetect.numerics.rounding import six_digits
@@ -177,13 +177,7 @@ def step(
             continue
         e = min(max(e, -1e300), 1e300)
         if not signed:
-            value = e
-            e = positive(centred(value, k, 0, 0.0, location, spread, judged))
-            if learn[i]:
-                if value != last[k] or judged[k] == 0:  # a repeated value says nothing of the spread
-                    recentre(value, k, 0, location, spread, judged)
-                last[k] = value
-                judged[k] += 1
+            e = placed(e, k, learn[i], location, spread, judged, last)
         if seen[k] < start:
             if learn[i]:
                 sizes[k, 0, seen[k]] = e
@@ -236,7 +230,7 @@ def find_limit(slots, wanted, bins, tails, scale, low, high):
 
 
 class Spliced(Threshold):
-    """Spliced binned-Pareto law [1]_, learned on line: bins for the body, a generalised Pareto tail on each side.
+    """Spliced binned-Pareto law, learned on line: bins for the body, a generalised Pareto tail on each side.
 
     In units of a clipped scale that is followed. Each side of 0 has its own body and tail, and a record's probability
     is among those of its side, so that the sides share the rate. Holds it within a factor of 2 at .01 and .001 from
@@ -262,11 +256,12 @@ class Spliced(Threshold):
 
     Notes
     -----
-    In the paper a network gives the parameters and bins are learned by the gradient of a softmax, whose fixed point is
-    a smoothed one-hot averaged with forgetting; that is what is kept here. The smoothing is linear between two bins.
-    Tails are fitted by probability-weighted moments, drawn towards an index of .37 by 28 excesses at first and 6 later.
-    The empty stretch, the scale and the sides are ours. Written from the published code, not checked against the paper.
-    Raw scores that are no residual are first centred by a clipped location and spread; their upper side alone counts.
+    The law is that of [1]_. In the paper a network gives the parameters and bins are learned by the gradient of a
+    softmax, whose fixed point is a smoothed one-hot averaged with forgetting; that is what is kept here. The smoothing
+    is linear between two bins. Tails are fitted by probability-weighted moments, drawn towards an index of .37 by 28
+    excesses at first and 6 later. The empty stretch, the scale and the sides are ours. Written from the published code,
+    not checked against the paper. Raw scores that are no residual are first centred by a clipped location and spread;
+    their upper side alone counts.
 
     References
     ----------
@@ -330,7 +325,6 @@ class Spliced(Threshold):
         arrays = [state[name] for name in ("bins", "tails", "scale")]
         self.run(find_limit, len(slots), slots, -math.log10(self.params.rate), *arrays, low, high)
         if not self._signed:
-            u = np.where(high > 1.0, high - 2.0, -1.0 / np.maximum(high, 1e-300))
-            high = state["location"][slots, 0] + state["spread"][slots, 0] * u
+            high = np.array([unplaced(size, slot, state) for size, slot in zip(high, slots.tolist(), strict=True)])
             low[:] = np.nan
         return low, high

@@ -8,7 +8,7 @@ import numpy as np
 
 from clipdetect.components import Params, Rows, Spec, State, Threshold
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import centred, positive, recentre
+from clipdetect.numerics.combine import placed, unplaced
 from clipdetect.numerics.gpd import by_likelihood, excess, log_tail, mean_of
 from clipdetect.numerics.peaks import OTHER_RATE, SCALE_RATE, first_scale, gross_from, order, rescaled
 from clipdetect.numerics.rounding import six_digits
@@ -193,13 +193,7 @@ def step(
         value = min(max(raw[i], -1e290), 1e290)
         x = value - mean[k] if depth else value
         if scaled and not signed:
-            moved = x
-            x = positive(centred(moved, k, 0, 0.0, location, spread, judged))
-            if learn[i]:
-                if moved != last[k] or judged[k] == 0:  # a repeated value says nothing of the spread
-                    recentre(moved, k, 0, location, spread, judged)
-                last[k] = moved
-                judged[k] += 1
+            x = placed(x, k, learn[i], location, spread, judged, last)
         elif signed:
             x = abs(x)
         size = x  # in raw units, as held until the first fit
@@ -240,7 +234,7 @@ def step(
 
 
 class Spot(Threshold):
-    """Peaks over threshold [1]_: a generalised Pareto tail fitted to what lies beyond a high quantile.
+    """Peaks over threshold: a generalised Pareto tail fitted to what lies beyond a high quantile.
 
     The first `initial` records choose the quantile (the peak); excesses beyond it are fitted by maximum likelihood,
     and a record far beyond what the fit explains is flagged and not learned. Holds the rate within a factor of 2.2 at
@@ -273,16 +267,16 @@ class Spot(Threshold):
 
     Notes
     -----
-    The paper's own form is `initial=1000,every=1,reject=1,scaled=false,patience=0` with as many `peaks` as there will
-    be excesses. What differs by default is ours. (1) A flagged record is learned unless it is less likely than
-    reject * rate: left out altogether, what is fitted is a truncated tail, its limit falls, and still more is left
-    out; over 1,000,000 records that gave 9 to 19 times the rate. (2) Raw units are replaced by a followed scale. (3)
-    Gross records, a stretch far emptier than what lies further in allows, are left out of the first quantile and of
-    the fits. (4) While the peak is chosen anew, what the old fit would flag is an abstention; a textbook limit stays
-    for ever after a scale that grows. (5) The index is held above -.5, and the score of a tail that ends goes on
-    beyond its end as a logarithm. (6) Only the last `peaks` excesses count, as in libspot; unless patience is 0, their
-    share is that of as many records. Residuals are judged by their size, both sides together;
-    with `depth` the size is that of the difference from the mean, so order holds on each side of it and not of 0.
+    The method is that of [1]_. The paper's own form is `initial=1000,every=1,reject=1,scaled=false,patience=0` with as
+    many `peaks` as there will be excesses. What differs by default is ours. (1) A flagged record is learned unless it
+    is less likely than reject * rate: left out altogether, what is fitted is a truncated tail, its limit falls, and
+    still more is left out; over 1,000,000 records that gave 9 to 19 times the rate. (2) Raw units are replaced by a
+    followed scale. (3) Gross records, a stretch far emptier than what lies further in allows, are left out of the first
+    quantile and of the fits. (4) While the peak is chosen anew, what the old fit would flag is an abstention; a
+    textbook limit stays for ever after a scale that grows. (5) The index is held above -.5, and the score of a tail
+    that ends goes on beyond its end as a logarithm. (6) Only the last `peaks` excesses count, as in libspot; unless
+    patience is 0, their share is that of as many records. Residuals are judged by their size, both sides together; with
+    `depth` the size is that of the difference from the mean, so order holds on each side of it and not of 0.
 
     References
     ----------
@@ -384,7 +378,6 @@ class Spot(Threshold):
                 low[i], high[i] = state["mean"][slot] - x, state["mean"][slot] + x
             else:
                 if self.scaled:
-                    u = x - 2.0 if x > 1.0 else -1.0 / max(x, 1e-300)
-                    x = state["location"][slot, 0] + state["spread"][slot, 0] * u
+                    x = unplaced(x, slot, state)
                 high[i] = state["mean"][slot] + x
         return low, high

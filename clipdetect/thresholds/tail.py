@@ -8,7 +8,7 @@ import numpy as np
 
 from clipdetect.components import Params, Rows, Spec, State, Threshold
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import centred, positive, recentre
+from clipdetect.numerics.combine import placed, unplaced
 from clipdetect.numerics.rounding import six_digits
 from clipdetect.numerics.tail_fit import FIRST_NODE, LOG_FIRST, NODES, STEP, refit
 
@@ -202,12 +202,7 @@ def step(
         if not signed:
             value = min(max(e, -1e300), 1e300)
             same = not natural or abs(value - last[k]) <= NEAR * max(abs(value), abs(last[k]))
-            e = positive(centred(value, k, 0, 0.0, location, spread, judged))
-            if learn[i]:
-                if value != last[k] or judged[k] == 0:  # a repeated value says nothing of the spread
-                    recentre(value, k, 0, location, spread, judged)
-                last[k] = value
-                judged[k] += 1
+            e = placed(value, k, learn[i], location, spread, judged, last)
         e = min(max(e, -1e300), 1e300)
         if seen[k] < start:
             if learn[i]:
@@ -372,9 +367,7 @@ class Tail(Threshold):
             if self._signed:
                 low[i], high[i] = -y * scales[i, 1], y * scales[i, 0]
             else:
-                e = y * scales[i, 0]
-                u = e - 2.0 if e > 1.0 else -1.0 / max(e, 1e-300)
-                high[i] = state["location"][slot, 0] + state["spread"][slot, 0] * u
+                high[i] = unplaced(y * scales[i, 0], slot, state)
         return low, high
 
 

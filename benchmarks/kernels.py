@@ -15,12 +15,13 @@ from clipdetect import Detector, registry
 
 def each(estimator: str, threshold: str, d: int, engine: str, n: int) -> float:
     """Microseconds a record of `Detector.step`."""
-    detector = Detector(estimator, threshold, fields=[f"f{j}" for j in range(d)], engine=engine)  # type: ignore[arg-type]
-    X = rows(n, d)
-    detector.step(X[:200])
+    names = [f"f{j}" for j in range(d)]
+    detector = Detector(estimator, threshold, fields=names, labelled=True, engine=engine)  # type: ignore[arg-type]
+    X, label = rows(n, d), np.random.default_rng(1).random(n) < 0.01
+    detector.step(X[:200], label=label[:200])
     start = time.process_time()
     for at in range(0, n, 4096):
-        detector.step(X[at : at + 4096])
+        detector.step(X[at : at + 4096], label=label[at : at + 4096])
     return 1e6 * (time.process_time() - start) / n
 
 

@@ -292,9 +292,14 @@ class Threshold(Component):
     calibrated: bool = True
     takes: tuple[RawKind, ...] = ("residual", "distance", "level")
 
+    @property
+    def signed(self) -> bool:
+        """Whether the raw scores are residuals, signed and around 0."""
+        return self.params.raw_kind == "residual"
+
     def prepared(self, raw: np.ndarray) -> np.ndarray:
         """The raw scores in a kind this threshold takes."""
-        if self.params.raw_kind == "residual" and "residual" not in self.takes:
+        if self.signed and "residual" not in self.takes:
             return np.asarray(np.abs(raw))
         return raw
 

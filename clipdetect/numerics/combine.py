@@ -12,6 +12,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from clipdetect.jit import kernel
 
 RATE = 0.002  # of the location and spread: some 500 records
@@ -20,6 +22,12 @@ LEAST_SPREAD = 1e-6  # of a mean of logs, which has no unit: below it is roundin
 CAUTIOUS = 8  # records in which location and spread are too rough for more than a spread
 HANDICAP = 2.0  # spreads that the largest field alone must be stranger than the mean of the largest
 STRETCH, STRETCH_FROM = 0.5, 2.0  # .25 leaves 5% of gross records in one of 8 fields unseen, 1 floods heavy tails
+PLACED: dict[str, tuple[tuple[int, ...], Any]] = {  # the state of `placed`, for one location and spread
+    "location": ((1,), np.float64),
+    "spread": ((1,), np.float64),
+    "judged": ((), np.int64),
+    "last": ((), np.float64),
+}
 NEVER_MOVED = 100.0  # |z| of the first change of a field that was constant
 
 

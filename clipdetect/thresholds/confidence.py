@@ -368,6 +368,6 @@ class Confidence(Threshold):
             limit = upper(slot, int(state["lead"][slot]), state["top"], state["fewest"])
             if math.isfinite(limit):
                 high[i] = limit
-                if self.params.raw_kind == "residual":
+                if self.signed:
                     low[i] = -limit
         return low, high

@@ -140,7 +140,7 @@ class Conformal(Threshold):
     def limits(self, state: State, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         wanted = -math.log10(self.params.rate)
         at = np.where(state["moved"][slots] > self.rise, np.nan, wanted + state["moved"][slots])
-        signed = self.params.raw_kind == "residual"
+        signed = self.signed
         low = self._reached(state, slots, at, 0.0, -TOP) if signed else np.full(len(slots), np.nan)
         return low, self._reached(state, slots, at, -TOP if self.params.raw_kind == "level" else 0.0, TOP)
 

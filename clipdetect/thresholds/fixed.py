@@ -56,9 +56,9 @@ class Fixed(Threshold):
 
     def step(self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         score, flag = np.full(len(raw), np.nan), np.zeros(len(raw), np.int8)
-        self.run(step, len(raw), raw, self.params.raw_kind == "residual", float(self.limit), score, flag)
+        self.run(step, len(raw), raw, self.signed, float(self.limit), score, flag)
         return score, flag
 
     def limits(self, state: State, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         high = np.full(len(slots), float(self.limit))
-        return (-high if self.params.raw_kind == "residual" else np.full(len(slots), np.nan)), high
+        return (-high if self.signed else np.full(len(slots), np.nan)), high

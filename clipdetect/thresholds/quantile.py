@@ -9,7 +9,7 @@ import numpy as np
 
 from clipdetect.components import Params, Rows, Spec, State, Threshold
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import placed, unplaced
+from clipdetect.numerics.combine import PLACED, placed, unplaced
 from clipdetect.numerics.pinball import pinball
 from clipdetect.numerics.rounding import six_digits
 
@@ -214,15 +214,8 @@ class Quantile(Threshold):
             "sized": ((), np.int64),
             "seen": ((), np.int64),
             "zeros": ((), np.int64),
-            "location": ((1,), np.float64),
-            "spread": ((1,), np.float64),
-            "judged": ((), np.int64),
-            "last": ((), np.float64),
+            **PLACED,
         }
-
-    @property
-    def _signed(self) -> bool:
-        return self.params.raw_kind == "residual"
 
     @property
     def _start(self) -> int:
@@ -232,7 +225,7 @@ class Quantile(Threshold):
         n = len(raw)
         score, flag = np.full(n, np.nan), np.zeros(n, np.int8)
         self.run(
-            step, n, raw, slots, rows.learn, self._signed, self._start, -math.log10(self.params.rate),
+            step, n, raw, slots, rows.learn, self.signed, self._start, -math.log10(self.params.rate),
             self._scores, self._levels, self._steps, self._prior, *[state[name] for name in self.state_spec(0)],
             score, flag,
         )  # fmt: skip
@@ -248,7 +241,7 @@ class Quantile(Threshold):
                 size = math.exp(state["places"][slot, OWN]) * unit
             else:  # zeros only, so any other value is flagged once there are enough
                 size = 0.0 if math.log10(state["zeros"][slot] + 2.0) >= -math.log10(self.params.rate) else math.nan
-            if self._signed:
+            if self.signed:
                 low[i], high[i] = -size, size
             else:
                 high[i] = unplaced(size, slot, state)

@@ -8,7 +8,7 @@ import numpy as np
 
 from clipdetect.components import Params, Rows, Spec, State, Threshold
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import placed, unplaced
+from clipdetect.numerics.combine import PLACED, placed, unplaced
 from clipdetect.numerics.gpd import by_moments, log_tail
 from clipdetect.numerics.peaks import OTHER_RATE, SCALE_RATE, fall, first_scale, gross_from, order, rescaled
 from clipdetect.numerics.rounding import six_digits
@@ -300,21 +300,14 @@ class Spliced(Threshold):
             "scale": ((), np.float64),
             "seen": ((), np.int64),
             "since": ((), np.int64),
-            "location": ((1,), np.float64),
-            "spread": ((1,), np.float64),
-            "judged": ((), np.int64),
-            "last": ((), np.float64),
+            **PLACED,
         }
-
-    @property
-    def _signed(self) -> bool:
-        return self.params.raw_kind == "residual"
 
     def step(self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         n = len(raw)
         score, flag = np.full(n, np.nan), np.zeros(n, np.int8)
         self.run(
-            step, n, raw, slots, rows.learn, self._signed, min(self.params.warmup, START), float(self.horizon),
+            step, n, raw, slots, rows.learn, self.signed, min(self.params.warmup, START), float(self.horizon),
             float(self.tail), -math.log10(self.params.rate), *[state[name] for name in self.state_spec(0)],
             np.empty(self.peaks), np.empty(self.peaks), score, flag,
         )  # fmt: skip
@@ -324,7 +317,7 @@ class Spliced(Threshold):
         low, high = np.full(len(slots), np.nan), np.full(len(slots), np.nan)
         arrays = [state[name] for name in ("bins", "tails", "scale")]
         self.run(find_limit, len(slots), slots, -math.log10(self.params.rate), *arrays, low, high)
-        if not self._signed:
+        if not self.signed:
             high = np.array([unplaced(size, slot, state) for size, slot in zip(high, slots.tolist(), strict=True)])
             low[:] = np.nan
         return low, high

@@ -8,7 +8,7 @@ import numpy as np
 
 from clipdetect.components import Params, Rows, Spec, State, Threshold
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import placed, unplaced
+from clipdetect.numerics.combine import PLACED, placed, unplaced
 from clipdetect.numerics.gpd import by_likelihood, excess, log_tail, mean_of
 from clipdetect.numerics.peaks import OTHER_RATE, SCALE_RATE, first_scale, gross_from, order, rescaled
 from clipdetect.numerics.rounding import six_digits
@@ -340,15 +340,8 @@ class Spot(Threshold):
             "share": ((), np.float64),
             "recent": ((max(self.depth, 1),), np.float64),
             "mean": ((), np.float64),
-            "location": ((1,), np.float64),
-            "spread": ((1,), np.float64),
-            "judged": ((), np.int64),
-            "last": ((), np.float64),
+            **PLACED,
         }
-
-    @property
-    def _signed(self) -> bool:
-        return self.params.raw_kind == "residual"
 
     def step(self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         n = len(raw)
@@ -356,7 +349,7 @@ class Spot(Threshold):
         horizon = self.peaks / (1.0 - self.level) if self.patience else 0.0
         scratch = np.empty(max(self.initial, self.peaks))
         self.run(
-            step, n, raw, slots, rows.learn, self._signed, bool(self.scaled), self.depth > 0, self.initial,
+            step, n, raw, slots, rows.learn, self.signed, bool(self.scaled), self.depth > 0, self.initial,
             float(self.level), self.every, self.peaks, horizon, float(self.patience), -math.log10(self.params.rate),
             -math.log10(self.params.rate * self.reject),
             *[state[name] for name in self.state_spec(0)], scratch, scratch.copy(), score, flag,
@@ -374,7 +367,7 @@ class Spot(Threshold):
             x = tail[PEAK] + excess(decline, tail[XI], tail[SIGMA]) if decline > 0.0 else math.nan
             if self.scaled:
                 x *= state["scale"][slot]
-            if self._signed:
+            if self.signed:
                 low[i], high[i] = state["mean"][slot] - x, state["mean"][slot] + x
             else:
                 if self.scaled:

@@ -8,7 +8,7 @@ import numpy as np
 
 from clipdetect.components import Params, Rows, Spec, State, Threshold
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import placed, unplaced
+from clipdetect.numerics.combine import PLACED, placed, unplaced
 from clipdetect.numerics.rounding import six_digits
 from clipdetect.numerics.tail_fit import FIRST_NODE, LOG_FIRST, NODES, STEP, refit
 
@@ -320,10 +320,7 @@ class Tail(Threshold):
             "seen": ((), np.int64),
             "since": ((), np.int64),
             "zeros": ((), np.int64),
-            "location": ((1,), np.float64),
-            "spread": ((1,), np.float64),
-            "judged": ((), np.int64),
-            "last": ((), np.float64),
+            **PLACED,
         }
 
     def check(self, params: Params) -> None:
@@ -335,10 +332,6 @@ class Tail(Threshold):
             )
 
     @property
-    def _signed(self) -> bool:
-        return self.params.raw_kind == "residual"
-
-    @property
     def _start(self) -> int:
         return min(self.params.warmup, START)
 
@@ -348,7 +341,7 @@ class Tail(Threshold):
         distance = self.params.raw_kind == "distance"
         arrays = [state[name] for name in self.state_spec(0)]
         self.run(
-            step, n, raw, slots, rows.learn, self._signed, distance, self._start, float(self.horizon),
+            step, n, raw, slots, rows.learn, self.signed, distance, self._start, float(self.horizon),
             -math.log10(self.params.rate), self._prior, np.empty((3, NODES)), *arrays, score, flag,
         )  # fmt: skip
         return score, flag
@@ -364,7 +357,7 @@ class Tail(Threshold):
                 y = 0.0 if math.log10(state["zeros"][slot] + 2.0) >= wanted else math.nan
             else:
                 y = _inverse(table[i], wanted)
-            if self._signed:
+            if self.signed:
                 low[i], high[i] = -y * scales[i, 1], y * scales[i, 0]
             else:
                 high[i] = unplaced(y * scales[i, 0], slot, state)

@@ -69,6 +69,7 @@ class Params:
     raw_kind : what the estimator's raw score is; for thresholds.
     decades : names of columns that are -log10 of a probability already.
     labelled : whether records come with the truth (`--label`).
+    steady : whether the estimator's raw scores keep one unit by themselves; for thresholds.
     """
 
     engine: Engine = field(default_factory=Engine)
@@ -77,6 +78,7 @@ class Params:
     raw_kind: RawKind = "residual"
     decades: Sequence[str] = ()
     labelled: bool = False
+    steady: bool = False
 
 
 @dataclass(frozen=True)
@@ -256,15 +258,19 @@ class Estimator(Component):
 
     raw_kind : `residual` (signed, around 0, |raw| is the strangeness), `distance` (>= 0, 0 = as
         expected) or `level` (any location, higher = stranger).
+    steady : whether raw scores keep one unit by themselves, through all that they have adapted to, so that a
+        threshold has to follow their law slowly only, and a burst of high ones can stand out for as long as it lasts.
     """
 
     kind = "estimator"
     raw_kind: RawKind = "residual"
+    steady: bool = False
 
-    def step(self, state: State, slots: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """raw (n,), expected (n, d), scale (n, d), all before the row is learned.
+    def step(self, state: State, slots: np.ndarray, rows: Rows) -> tuple[np.ndarray, ...]:
+        """raw (n,), expected (n, d), scale (n, d), all before the row is learned, and maybe share (n, d).
 
-        NaN in raw = no opinion yet; NaN in expected or scale = none.
+        NaN in raw = no opinion yet; NaN in expected or scale = none. share : of each field in the raw
+        score, 0 to 1, by which `why` is then ordered instead of by (value - expected) / scale.
         """
         raise NotImplementedError
 

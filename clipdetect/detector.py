@@ -90,6 +90,7 @@ class Detector:
         self.changepoint = None if changepoint is None else _component("changepoint", changepoint, ChangePointDetector)
         self.features = Derivation([_component("feature", each, Feature) for each in features], max_keys, hidden)
         self.params = Params(self.engine, float(rate), int(warmup), self.estimator.raw_kind, labelled=labelled)
+        self.params.steady = self.estimator.steady
         self.rebase, self.bands, self.seed, self.feedback = rebase, bands, seed, feedback
         self.keys = KeyTable(max_keys)
         self.base: list[str] = []  # columns that the caller hands in
@@ -277,14 +278,14 @@ class Detector:
                 self._reset(name, place.fresh)
 
     def _score(self, slots: np.ndarray, rows: Rows) -> Scored:
-        raw, expected, scale = self.estimator.step(self._view("estimator"), slots, rows)
+        raw, expected, scale, *share = self.estimator.step(self._view("estimator"), slots, rows)
         judged = raw if rows.widen is None else raw / rows.widen
         score, flag = self.threshold.step(self._view("threshold"), slots, self.threshold.prepared(judged), rows)
         n = len(slots)
         self.engine.call(gate, n, slots, raw, rows.learn, self.params.warmup, self.state["given"], score, flag)
         limit, moved = -math.log10(self.params.rate), self.state["moved"]
         self.engine.call(correct, n, slots, rows.label, rows.learn, self.feedback, limit, moved, score, flag)
-        return Scored(score, flag, raw, rows.X, expected, scale)
+        return Scored(score, flag, raw, rows.X, expected, scale, *share)
 
     def _banded(self, slots: np.ndarray, rows: Rows, i: int) -> Scored:
         row, slot = rows.part(i, i + 1, rows.X.shape[1]), slots[i : i + 1].copy()

@@ -33,7 +33,8 @@ def annotation(
     why: dict[int, list[Reason]] = {}
     anomaly = scored.flag == 1
     for i in np.flatnonzero(anomaly).tolist():
-        found = reasons(fields, scored.X[i], scored.expected[i], scored.scale[i])
+        share = None if scored.share is None else scored.share[i]
+        found = reasons(fields, scored.X[i], scored.expected[i], scored.scale[i], share)
         found = [told(each, makers, texts, i) if each.field in makers else each for each in found]
         if matters(found, config.direction, config.min_change.value, config.min_change.percent):
             why[i] = found
@@ -83,8 +84,10 @@ def told(reason: Reason, makers: Mapping[str, tuple[Feature, int]], texts: Texts
     return reason._replace(value=value, expected=expected, text=text)
 
 
-def reasons(fields: Sequence[str], x: np.ndarray, expected: np.ndarray, scale: np.ndarray) -> list[Reason]:
-    """The fields of one record (d,) that did it: those of at least half the largest |deviation|, at most five."""
+def reasons(
+    fields: Sequence[str], x: np.ndarray, expected: np.ndarray, scale: np.ndarray, share: np.ndarray | None = None
+) -> list[Reason]:
+    """The fields of one record (d,) that did it: at most five, of at least half the largest share or |deviation|."""
     found = []
     for j, name in enumerate(fields):
         value, centre, unit = float(x[j]), float(expected[j]), float(scale[j])
@@ -95,12 +98,17 @@ def reasons(fields: Sequence[str], x: np.ndarray, expected: np.ndarray, scale: n
             deviation = difference / unit
         else:
             deviation = math.copysign(math.inf, difference) if difference else 0.0
-        found.append(Reason(name, value, centre, deviation))
-    found.sort(key=lambda reason: -abs(reason.deviation))  # stable: ties stay in field order
-    if not found or found[0].deviation == 0.0:
+        found.append(Reason(name, value, centre, deviation, share=math.nan if share is None else float(share[j])))
+
+    def weight(reason: Reason) -> float:
+        size = abs(reason.deviation) if share is None else reason.share
+        return 0.0 if math.isnan(size) else size
+
+    found.sort(key=weight, reverse=True)  # stable: ties stay in field order
+    if not found or weight(found[0]) == 0.0:
         return found[:1]
-    least = abs(found[0].deviation) / 2.0
-    return [reason for reason in found[:MOST_REASONS] if abs(reason.deviation) >= least]
+    least = weight(found[0]) / 2.0
+    return [reason for reason in found[:MOST_REASONS] if weight(reason) >= least]
 
 
 def matters(why: Sequence[Reason], direction: Direction, absolute: float, percent: float) -> bool:

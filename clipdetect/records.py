@@ -6,6 +6,7 @@ nothing of models; the detector knows nothing of bytes.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple
 
@@ -39,7 +40,7 @@ class ValueProblem(NamedTuple):
 
 
 class Reason(NamedTuple):
-    """One field of `why`; `expected` and `deviation` are NaN where the estimator has none.
+    """One field of `why`; `expected`, `deviation` and `share` are NaN where the estimator has none.
 
     text: what a derived column has to say for itself, such as `14 failed logins a minute from
     10.0.0.9, usually 0.2`; empty for a field of the record.
@@ -50,6 +51,7 @@ class Reason(NamedTuple):
     expected: float
     deviation: float
     text: str = ""
+    share: float = math.nan
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-PER_COLUMN = ("X", "expected", "scale", "low", "high")
+PER_COLUMN = ("X", "expected", "scale", "share", "low", "high")
 
 
 @dataclass(slots=True)
@@ -18,6 +18,7 @@ class Scored:
     flag : int8, 0 clear, 1 flagged, 2 abstained.
     raw : the estimator's raw score, NaN = no opinion.
     X, expected, scale : (n, d) values with derived columns, expectation and scale before learning; NaN = none.
+    share : (n, d) of the raw score, by column, or None where the estimator does not say.
     low, high : (n, d) band edges per column, or None unless asked for.
     changed, since : change points, or None without a detector of them.
     alarms : (n, a) columns that are flags by themselves where finite, or None without such features.
@@ -29,6 +30,7 @@ class Scored:
     X: np.ndarray
     expected: np.ndarray
     scale: np.ndarray
+    share: np.ndarray | None = None
     low: np.ndarray | None = None
     high: np.ndarray | None = None
     changed: np.ndarray | None = None

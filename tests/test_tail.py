@@ -20,9 +20,16 @@ ENGINES: tuple[EngineName, ...] = ("python", "numba")
 ONE = np.zeros(1, np.int64)
 
 
-def make(engine: EngineName = FAST, kind: RawKind = "residual", rate: float = 1e-3, warmup: int = 32) -> Tail:
-    tail = Tail()
-    tail.bind(["x"], Params(engine=Engine(engine), rate=rate, warmup=warmup, raw_kind=kind))
+def make(
+    engine: EngineName = FAST,
+    kind: RawKind = "residual",
+    rate: float = 1e-3,
+    warmup: int = 32,
+    steady: bool = False,
+    **own: int,
+) -> Tail:
+    tail = Tail(**own)
+    tail.bind(["x"], Params(engine=Engine(engine), rate=rate, warmup=warmup, raw_kind=kind, steady=steady))
     return tail
 
 
@@ -71,6 +78,39 @@ def test_scores_without_a_natural_zero_equal_those_of_the_twin() -> None:
     np.testing.assert_allclose(score, expected, rtol=2e-5, atol=1e-12)
 
 
+def bursts(n: int, length: int, seed: int = 3) -> np.ndarray:
+    """Scores in a narrow band, and a burst of high ones every 5,000."""
+    x = 0.6 + 0.1 * np.random.default_rng(seed).gamma(2, size=n)
+    return np.where(np.arange(n) % 5000 >= 5000 - length, x + 1.5, x)
+
+
+def test_scores_of_a_steady_estimator_equal_those_of_the_twin() -> None:
+    x = bursts(12_000, 300)
+    tail = make(kind="level", steady=True, patience=100)
+    unit, twin = NaiveUnit(pace=0.00005), NaiveTail(rate=0.0001, patience=100)
+    score, _ = step(tail, fresh(tail), x)
+    expected = []
+    for value in x.tolist():
+        e = unit.step(value, not twin.held())
+        probability = twin.score(e)
+        expected.append(np.nan if probability is None else probability)
+        twin.learn(e)
+    np.testing.assert_allclose(score, expected, rtol=2e-5, atol=1e-12)
+
+
+def test_burst_of_a_steady_estimator_stays_flagged_until_patience_ends() -> None:
+    x = bursts(15_000, 1000)
+    flag = step(tail := make(kind="level", steady=True), fresh(tail), x)[1] == 1
+    high = np.arange(len(x)) % 5000 >= 4000
+    assert flag[high].mean() > 0.97
+    assert flag[~high].mean() < 0.003
+    hasty = make(kind="level", steady=True, patience=0)
+    assert (step(hasty, fresh(hasty), x)[1][high] == 1).mean() < 0.5
+    x = np.where(np.arange(20_000) < 8000, bursts(20_000, 0), bursts(20_000, 0) + 1.5)  # for good
+    flag = step(tail := make(kind="level", steady=True), fresh(tail), x)[1] == 1
+    assert flag[8000:10_900].mean() > 0.97 and flag[13_000:].mean() < 0.02
+
+
 @pytest.mark.skipif(not available(), reason="needs numba")
 @pytest.mark.parametrize("kind", ["residual", "distance", "level"])
 def test_compiled_and_interpreted_agree_bit_for_bit(kind: RawKind) -> None:
@@ -79,7 +119,7 @@ def test_compiled_and_interpreted_agree_bit_for_bit(kind: RawKind) -> None:
     for x in cases:
         results = []
         for engine in ENGINES:
-            tail = make(engine, kind)
+            tail = make(engine, kind, steady=kind != "residual", patience=50)
             state = fresh(tail)
             score, flag = step(tail, state, x)
             results.append((score.tobytes(), flag.tobytes(), [array.tobytes() for array in state.values()]))

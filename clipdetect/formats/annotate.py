@@ -74,6 +74,8 @@ def reason(why: Reason) -> dict[str, Any]:
         "expected": six(why.expected),
         "deviation": six(why.deviation),
     }
+    if math.isfinite(why.share):
+        found["share"] = round(why.share, 3)
     if why.text:
         found["value"] = why.value if isinstance(why.value, int) else six(why.value)
         found["text"] = why.text

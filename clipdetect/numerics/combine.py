@@ -10,13 +10,17 @@ of each is subtracted; what is left is positive and rises with them.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from clipdetect.jit import kernel
 
+if TYPE_CHECKING:
+    from clipdetect.components import Params
+
 RATE = 0.002  # of the location and spread: some 500 records
+STEADY_RATE = 0.00005  # where the estimator holds its raw scores in one unit: some 20,000
 CLIP = 2.5  # spreads; a larger one teaches no more than this
 LEAST_SPREAD = 1e-6  # of a mean of logs, which has no unit: below it is rounding
 CAUTIOUS = 8  # records in which location and spread are too rough for more than a spread
@@ -63,9 +67,12 @@ def stretched(u):
 
 
 @kernel
-def recentre(value, k, c, location, spread, judged):
-    """One clipped step of location and spread c towards `value`; the spread's fixed point is mean |z| = 1."""
-    rate = max(RATE, 1.0 / (judged[k] + 1.0))
+def recentre(value, k, c, pace, location, spread, judged):
+    """One clipped step of location and spread c towards `value`; the spread's fixed point is mean |z| = 1.
+
+    pace: the rate in the end; a plain mean at first.
+    """
+    rate = max(pace, 1.0 / (judged[k] + 1.0))
     d = value - location[k, c]
     if judged[k] == 0:
         location[k, c] = value
@@ -80,18 +87,23 @@ def recentre(value, k, c, location, spread, judged):
 
 
 @kernel
-def placed(value, k, learn, location, spread, judged, last):
+def placed(value, k, learn, pace, location, spread, judged, last):
     """A raw score of any location as a size: spreads above a clipped location, mapped to (0, inf); then learned.
 
-    location, spread: (K, 1); judged: (K,) int64; last: (K,) the value before.
+    pace: rate of the location and spread; location, spread: (K, 1); judged: (K,) int64; last: (K,) the value before.
     """
     size = positive(centred(value, k, 0, 0.0, location, spread, judged))
     if learn:
         if value != last[k] or judged[k] == 0:  # a repeated value says nothing of the spread
-            recentre(value, k, 0, location, spread, judged)
+            recentre(value, k, 0, pace, location, spread, judged)
         last[k] = value
         judged[k] += 1
     return size
+
+
+def pace_of(params: Params) -> float:
+    """How fast the location and spread of an estimator's raw scores are to be followed."""
+    return STEADY_RATE if params.steady else RATE
 
 
 def unplaced(size: float, slot: int, state: dict[str, Any]) -> float:
@@ -149,7 +161,7 @@ def combine(z, i, columns, learn, k, location, spread, judged, top):
     u = centred(value, k, 0, LEAST_SPREAD, location, spread, judged)
     u = max(u, centred(largest, k, 1, LEAST_SPREAD, location, spread, judged) - HANDICAP)
     if learn:
-        recentre(value, k, 0, location, spread, judged)
-        recentre(largest, k, 1, location, spread, judged)
+        recentre(value, k, 0, RATE, location, spread, judged)
+        recentre(largest, k, 1, RATE, location, spread, judged)
         judged[k] += 1
     return stretched(u)

@@ -10,7 +10,7 @@ import numpy as np
 
 from clipdetect.components import Params, Rows, Spec, State, Threshold
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import centred, positive, recentre
+from clipdetect.numerics.combine import centred, pace_of, positive, recentre
 from clipdetect.numerics.confidence_sequence import NEVER, first_times, most_above, records_needed
 from clipdetect.numerics.rounding import six_digits
 
@@ -148,7 +148,7 @@ def shifted(x, k, low, high, patience, lengths, many, few, seen, above, referenc
 
 @kernel
 def step(
-    raw, slots, learn, placed, start, half, patience, many, few, lengths, block_many, block_few,
+    raw, slots, learn, placed, pace, start, half, patience, many, few, lengths, block_many, block_few,
     top, given, fewest, most, lead, seen, above, reference, location, spread, judged, score, flag,
 ):  # fmt: skip
     """Score and decide each raw value, then learn it. raw, slots, learn, score, flag: (n,); the rest (K, ...).
@@ -174,7 +174,7 @@ def step(
         if not learn[i]:
             continue
         if not placed:
-            recentre(x, k, 0, location, spread, judged)
+            recentre(x, k, 0, pace, location, spread, judged)
             judged[k] += 1
         if shifted(x, k, low, high, patience, lengths, block_many, block_few, seen, above, reference):
             for b in range(lengths.shape[0]):
@@ -355,8 +355,9 @@ class Confidence(Threshold):
         n = len(raw)
         score, flag = np.full(n, np.nan), np.zeros(n, np.int8)
         self.run(
-            step, n, raw, slots, rows.learn, self.params.raw_kind != "level", min(self.params.warmup, START),
-            self._half, int(self.patience), self._many, self._few, self._lengths, self._block_many, self._block_few,
+            step, n, raw, slots, rows.learn, self.params.raw_kind != "level", pace_of(self.params),
+            min(self.params.warmup, START), self._half, int(self.patience), self._many, self._few, self._lengths,
+            self._block_many, self._block_few,
             *[state[name] for name in self.state_spec(0)], score, flag,
         )  # fmt: skip
         return score, flag

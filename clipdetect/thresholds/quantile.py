@@ -9,7 +9,7 @@ import numpy as np
 
 from clipdetect.components import Params, Rows, Spec, State, Threshold
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import PLACED, placed, unplaced
+from clipdetect.numerics.combine import PLACED, pace_of, placed, unplaced
 from clipdetect.numerics.pinball import pinball
 from clipdetect.numerics.rounding import six_digits
 
@@ -87,7 +87,7 @@ def put_in_order(k, places):
 
 @kernel
 def step(
-    raw, slots, learn, signed, start, limit, scores, levels, steps, prior, places, unit, sized, seen, zeros,
+    raw, slots, learn, signed, placing, start, limit, scores, levels, steps, prior, places, unit, sized, seen, zeros,
     location, spread, judged, last, score, flag,
 ):  # fmt: skip
     """Score, then learn. raw, slots, learn, score, flag: (n,); scores to prior: (9,); else (K, ...)."""
@@ -98,7 +98,7 @@ def step(
             continue
         e = min(max(e, -1e300), 1e300)
         if not signed:
-            e = placed(e, k, learn[i], location, spread, judged, last)
+            e = placed(e, k, learn[i], placing, location, spread, judged, last)
         size = abs(e)
         ready = seen[k] >= start
         if not unit[k] > 0.0:  # only zeros until now
@@ -225,8 +225,9 @@ class Quantile(Threshold):
         n = len(raw)
         score, flag = np.full(n, np.nan), np.zeros(n, np.int8)
         self.run(
-            step, n, raw, slots, rows.learn, self.signed, self._start, -math.log10(self.params.rate),
-            self._scores, self._levels, self._steps, self._prior, *[state[name] for name in self.state_spec(0)],
+            step, n, raw, slots, rows.learn, self.signed, pace_of(self.params), self._start,
+            -math.log10(self.params.rate), self._scores, self._levels, self._steps, self._prior,
+            *[state[name] for name in self.state_spec(0)],
             score, flag,
         )  # fmt: skip
         return score, flag

@@ -8,7 +8,7 @@ import numpy as np
 
 from clipdetect.components import Params, Rows, Spec, State, Threshold
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import PLACED, placed, unplaced
+from clipdetect.numerics.combine import PLACED, pace_of, placed, unplaced
 from clipdetect.numerics.gpd import by_moments, log_tail
 from clipdetect.numerics.peaks import OTHER_RATE, SCALE_RATE, fall, first_scale, gross_from, order, rescaled
 from clipdetect.numerics.rounding import six_digits
@@ -166,7 +166,7 @@ def refit(k, since, horizon, tail, seen, bins, tails, sizes, kept, y):
 
 @kernel
 def step(
-    raw, slots, learn, signed, start, horizon, tail, limit, bins, tails, sizes, kept, scale, seen, since,
+    raw, slots, learn, signed, pace, start, horizon, tail, limit, bins, tails, sizes, kept, scale, seen, since,
     location, spread, judged, last, y, first, score, flag,
 ):  # fmt: skip
     """Score each raw value, then learn it. raw, slots, learn, score, flag: (n,); y, first: scratch; rest (K, ...)."""
@@ -177,7 +177,7 @@ def step(
             continue
         e = min(max(e, -1e300), 1e300)
         if not signed:
-            e = placed(e, k, learn[i], location, spread, judged, last)
+            e = placed(e, k, learn[i], pace, location, spread, judged, last)
         if seen[k] < start:
             if learn[i]:
                 sizes[k, 0, seen[k]] = e
@@ -307,9 +307,9 @@ class Spliced(Threshold):
         n = len(raw)
         score, flag = np.full(n, np.nan), np.zeros(n, np.int8)
         self.run(
-            step, n, raw, slots, rows.learn, self.signed, min(self.params.warmup, START), float(self.horizon),
-            float(self.tail), -math.log10(self.params.rate), *[state[name] for name in self.state_spec(0)],
-            np.empty(self.peaks), np.empty(self.peaks), score, flag,
+            step, n, raw, slots, rows.learn, self.signed, pace_of(self.params), min(self.params.warmup, START),
+            float(self.horizon), float(self.tail), -math.log10(self.params.rate),
+            *[state[name] for name in self.state_spec(0)], np.empty(self.peaks), np.empty(self.peaks), score, flag,
         )  # fmt: skip
         return score, flag
 

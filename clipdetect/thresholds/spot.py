@@ -8,7 +8,7 @@ import numpy as np
 
 from clipdetect.components import Params, Rows, Spec, State, Threshold
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import PLACED, placed, unplaced
+from clipdetect.numerics.combine import PLACED, pace_of, placed, unplaced
 from clipdetect.numerics.gpd import by_likelihood, excess, log_tail, mean_of
 from clipdetect.numerics.peaks import OTHER_RATE, SCALE_RATE, first_scale, gross_from, order, rescaled
 from clipdetect.numerics.rounding import six_digits
@@ -182,7 +182,7 @@ def another_regime(alarm, k, patience, tail, share):
 
 @kernel
 def step(
-    raw, slots, learn, signed, scaled, depth, start, level, every, peaks, horizon, patience, limit, reject,
+    raw, slots, learn, signed, pace, scaled, depth, start, level, every, peaks, horizon, patience, limit, reject,
     held, body, tail, place, scale, share, recent, mean, location, spread, judged, last, y, first, score, flag,
 ):  # fmt: skip
     """Score each raw value, then learn it. raw, slots, learn, score, flag: (n,); y, first: scratch; rest (K, ...)."""
@@ -193,7 +193,7 @@ def step(
         value = min(max(raw[i], -1e290), 1e290)
         x = value - mean[k] if depth else value
         if scaled and not signed:
-            x = placed(x, k, learn[i], location, spread, judged, last)
+            x = placed(x, k, learn[i], pace, location, spread, judged, last)
         elif signed:
             x = abs(x)
         size = x  # in raw units, as held until the first fit
@@ -349,9 +349,9 @@ class Spot(Threshold):
         horizon = self.peaks / (1.0 - self.level) if self.patience else 0.0
         scratch = np.empty(max(self.initial, self.peaks))
         self.run(
-            step, n, raw, slots, rows.learn, self.signed, bool(self.scaled), self.depth > 0, self.initial,
-            float(self.level), self.every, self.peaks, horizon, float(self.patience), -math.log10(self.params.rate),
-            -math.log10(self.params.rate * self.reject),
+            step, n, raw, slots, rows.learn, self.signed, pace_of(self.params), bool(self.scaled), self.depth > 0,
+            self.initial, float(self.level), self.every, self.peaks, horizon, float(self.patience),
+            -math.log10(self.params.rate), -math.log10(self.params.rate * self.reject),
             *[state[name] for name in self.state_spec(0)], scratch, scratch.copy(), score, flag,
         )  # fmt: skip
         return score, flag

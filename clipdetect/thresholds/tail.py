@@ -8,7 +8,7 @@ import numpy as np
 
 from clipdetect.components import Params, Rows, Spec, State, Threshold
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import PLACED, placed, unplaced
+from clipdetect.numerics.combine import PLACED, pace_of, placed, unplaced
 from clipdetect.numerics.rounding import six_digits
 from clipdetect.numerics.tail_fit import FIRST_NODE, LOG_FIRST, NODES, STEP, refit
 
@@ -17,6 +17,7 @@ __all__ = ["Tail"]
 START = 32  # residuals before the first fit; medians by side are usable then
 SCALE_RATE = 0.01  # of a side's scale: some 200 of its records
 OTHER_RATE = 0.03  # where scores are no residuals: a model's distances change with what it models, and it learns fast
+STEADY_RATE = 0.0001  # where the estimator keeps its scores in one unit
 SCALE_CLIP = 2.0  # scales; influence of one record on its side's scale
 LONG_RUN = 64  # records of one size before the scale moves in larger steps; longer than a burst of 50
 NEAR = 0.05  # of a record: how far from the one before it is still like it
@@ -25,6 +26,8 @@ UNSURE = 0.25  # share alike from which the records come in values, whose scores
 WATCHED = 1000.0  # records over which the scores are compared with what they promise
 RARE, RARER = 1.30103, 2.0  # scores that 1 in 20 and 1 in 100 reach
 KEPT = 150.0  # records that the counts still stand for after another law was seen
+BUSY_OVER = 32.0  # records over which the share of rare ones is taken
+BUSY = 0.3  # the share from which it is a burst
 FEWEST_DUE = 0.1  # records that the rate should flag within the horizon; the tail is continued over two decades
 ZERO_NODE = 6  # the node below y = 1
 
@@ -185,13 +188,15 @@ def remaining(k, counts):
 
 @kernel
 def step(
-    raw, slots, learn, signed, natural, start, horizon, limit, prior, beyond, counts, table, far, alike, before,
-    surprised, watched, low, high, scales, sides, run, seen, since, zeros, location, spread, judged, last, score, flag,
+    raw, slots, learn, signed, natural, steady, pace, scale_rate, patience, start, horizon, limit, prior, beyond,
+    counts, table, far, alike, before, surprised, watched, low, high, busy, lasting, scales, sides, run, seen, since,
+    zeros, location, spread, judged, last, score, flag,
 ):  # fmt: skip
     """Score each raw value, then learn it.
 
     raw, slots, learn, score, flag: (n,); prior: (48,); beyond: (3, 48) scratch; the rest (K, ...).
-    signed: the raw scores are residuals; natural: they are distances, with a 0 of their own.
+    signed: the raw scores are residuals; natural: they are distances, with a 0 of their own; steady: they keep one
+    unit, and a burst of rare ones teaches nothing before it has lasted `patience` records.
     """
     for i in range(raw.shape[0]):
         k = slots[i]
@@ -199,10 +204,11 @@ def step(
         same = True
         if not math.isfinite(e):
             continue
+        held = steady and busy[k] > BUSY and lasting[k] <= patience
         if not signed:
             value = min(max(e, -1e300), 1e300)
             same = not natural or abs(value - last[k]) <= NEAR * max(abs(value), abs(last[k]))
-            e = placed(value, k, learn[i], location, spread, judged, last)
+            e = placed(value, k, learn[i] and not held, pace, location, spread, judged, last)
         e = min(max(e, -1e300), 1e300)
         if seen[k] < start:
             if learn[i]:
@@ -224,19 +230,22 @@ def step(
             u = read(y, k, table)
             score[i] = six_digits(u)
             if learn[i]:
-                count(y, k, side, counts)
+                busy[k] += ((1.0 if u >= RARE else 0.0) - busy[k]) / BUSY_OVER
+                lasting[k] = lasting[k] + 1 if busy[k] > BUSY else 0
+                if not held:
+                    count(y, k, side, counts)
                 near = same and abs(e - before[k]) <= NEAR * max(abs(e), abs(before[k]))
                 alike[k] += ((1.0 if near else 0.0) - alike[k]) / ALIKE_OVER
                 before[k] = e
                 watch(u, y, k, far, surprised, watched, low, high)
-                if e != 0.0:  # exact zeros never move a scale
-                    rescale(y, k, side, SCALE_RATE if signed else OTHER_RATE, scales, sides, run)
+                if e != 0.0 and not held:  # exact zeros never move a scale
+                    rescale(y, k, side, scale_rate, scales, sides, run)
                 seen[k] += 1
                 since[k] += 1
                 if since[k] >= min(128, max(16, seen[k] // 8)):
                     keep = 1.0 - since[k] / horizon
                     fade = 1.0 - since[k] / WATCHED
-                    if alike[k] < UNSURE and outdated(k, watched, low, high):
+                    if not steady and alike[k] < UNSURE and outdated(k, watched, low, high):
                         keep = remaining(k, counts)
                         fade = 0.0
                     for j in range(NODES):
@@ -277,6 +286,9 @@ class Tail(Threshold):
     ----------
     horizon : records after which a count has lost its weight, >= 1000. Longer steadies rates under
         .001 and prolongs the adaptation to another law. [records]
+    patience : how many records a burst of rare scores must last before it counts, 0 = every record counts at once.
+        Only where the estimator keeps its raw scores in one unit (`fields`, `forest`): its bursts stay
+        flagged meanwhile. [records]
 
     Cost
     ----
@@ -284,7 +296,7 @@ class Tail(Threshold):
 
     State
     -----
-    164 numbers a key: 1.3 KB.
+    166 numbers a key: 1.3 KB.
 
     Notes
     -----
@@ -297,10 +309,12 @@ class Tail(Threshold):
     .. [1] L. de Haan, A. Ferreira, "Extreme Value Theory", Springer 2006, theorem 1.1.8.
     """
 
-    def __init__(self, horizon: int = 10_000) -> None:
+    def __init__(self, horizon: int = 10_000, patience: int = 3000) -> None:
         if horizon < 1000:
             raise ValueError(f"horizon must be at least 1000 records, got {horizon}")
-        self.horizon = horizon
+        if patience < 0:
+            raise ValueError(f"patience must be at least 0 records, got {patience}")
+        self.horizon, self.patience = horizon, patience
         self._prior = _prior()
 
     def state_spec(self, n_features: int) -> Spec:
@@ -314,6 +328,8 @@ class Tail(Threshold):
             "watched": ((), np.float64),
             "low": ((), np.float64),
             "high": ((), np.float64),
+            "busy": ((), np.float64),
+            "lasting": ((), np.int64),
             "scales": ((2,), np.float64),
             "sides": ((2,), np.float64),
             "run": ((2,), np.int64),
@@ -338,11 +354,14 @@ class Tail(Threshold):
     def step(self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         n = len(raw)
         score, flag = np.full(n, np.nan), np.zeros(n, np.int8)
-        distance = self.params.raw_kind == "distance"
+        natural = self.params.raw_kind == "distance"
+        steady = self.params.steady
+        scale_rate = SCALE_RATE if self.signed else STEADY_RATE if steady else OTHER_RATE
         arrays = [state[name] for name in self.state_spec(0)]
         self.run(
-            step, n, raw, slots, rows.learn, self.signed, distance, self._start, float(self.horizon),
-            -math.log10(self.params.rate), self._prior, np.empty((3, NODES)), *arrays, score, flag,
+            step, n, raw, slots, rows.learn, self.signed, natural, steady, pace_of(self.params), scale_rate,
+            self.patience, self._start, float(self.horizon), -math.log10(self.params.rate), self._prior,
+            np.empty((3, NODES)), *arrays, score, flag,
         )  # fmt: skip
         return score, flag
 

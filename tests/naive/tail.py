@@ -97,8 +97,9 @@ def fit(counts: np.ndarray, seen: int, alike: float) -> tuple[np.ndarray, int]:
 class NaiveTail:
     """One key. `score(e)` is -log10 p or None during the start; `learn(e)` learns."""
 
-    def __init__(self, start: int = 32, horizon: int = 10_000, rate: float = 0.01) -> None:
+    def __init__(self, start: int = 32, horizon: int = 10_000, rate: float = 0.01, patience: int | None = None) -> None:
         self.start, self.horizon, self.rate = start, horizon, rate
+        self.patience, self.busy, self.lasting = patience, 0.0, 0  # patience: of a steady estimator's
         self.first: list[float] = []
         self.zeros = self.seen = self.since = 0
         self.alike = self.before = 0.0
@@ -117,6 +118,9 @@ class NaiveTail:
         if at >= 47:
             return float(self.table[47] + (at - 47) * (self.table[47] - self.table[46]))
         return float(np.interp(at, np.arange(48), self.table))
+
+    def held(self) -> bool:
+        return self.patience is not None and self.busy > 0.3 and self.lasting <= self.patience
 
     def learn(self, e: float) -> None:
         if len(self.first) < self.start:
@@ -159,12 +163,16 @@ class NaiveTail:
     def learn_one(self, e: float) -> None:
         side = int(e < 0)
         y = abs(e) / self.scale[side]
-        self.watch(self.score(e) or 0.0, y)
-        self.count(y, side)
+        held, score = self.held(), self.score(e) or 0.0
+        self.watch(score, y)
+        if not held:
+            self.count(y, side)
+        self.busy += ((score >= 1.30103) - self.busy) / 32
+        self.lasting = self.lasting + 1 if self.busy > 0.3 else 0
         near = abs(e - self.before) <= 0.05 * max(abs(e), abs(self.before))
         self.alike += (near - self.alike) / 500
         self.before = e
-        if e:
+        if e and not held:
             self.values[side] += 1
             before = self.run[side]
             self.run[side] = max(before, 0) + 1 if y > 2 else min(before, 0) - 1 if y < 1 / 8 else 0
@@ -177,7 +185,7 @@ class NaiveTail:
         if self.since >= min(128, max(16, self.seen // 8)):
             late = self.high > 0.03 * self.watched + 6
             quiet = self.watched > 500 and self.low < 0.0125 * self.watched
-            outdated = self.alike < 0.25 and (late or quiet)
+            outdated = self.patience is None and self.alike < 0.25 and (late or quiet)
             self.counts *= min(1, 150 / self.counts.sum()) if outdated else 1 - self.since / self.horizon
             fade = 0 if outdated else 1 - self.since / 1000
             self.watched, self.low, self.high = fade * self.watched, fade * self.low, fade * self.high
@@ -197,16 +205,18 @@ class NaiveTail:
 class NaiveUnit:
     """Clipped location and spread; `step` gives the positive form of a raw score without a natural zero."""
 
-    def __init__(self) -> None:
-        self.n, self.location, self.spread = 0, 0.0, 0.0
+    def __init__(self, pace: float = 0.002) -> None:
+        self.n, self.location, self.spread, self.pace = 0, 0.0, 0.0, pace
 
-    def step(self, value: float) -> float:
+    def step(self, value: float, learn: bool = True) -> float:
         """Centred and made positive; then learns."""
         d = value - self.location
         u = d / self.spread if self.spread else float(np.sign(d)) * 100
         if self.n < 8:  # too early for more than one spread
             u = max(-1.0, min(1.0, u)) if self.n > 0 and self.spread else 0.0
-        rate = max(0.002, 1 / (self.n + 1))
+        if not learn:
+            return u + 2 if u > -1 else -1 / u
+        rate = max(self.pace, 1 / (self.n + 1))
         if self.n == 0:
             self.location = value
         elif self.spread:

@@ -23,9 +23,10 @@ class ParameterDoc:
 
 @dataclass(frozen=True)
 class Description:
-    """What a component's docstring says: one line, when it works, parameters, cost, sources."""
+    """What a component's docstring says: one line, what it is best for, when it works, parameters, cost, sources."""
 
     summary: str
+    best: str
     details: str
     parameters: tuple[ParameterDoc, ...]
     cost: str
@@ -43,7 +44,8 @@ def describe(component: type[Any]) -> Description:
         for name, each in parameters(component).items()
     )
     cost = _flowed(sections.get("Cost", ""))
-    return Description(_flowed(summary), details.strip(), own, cost, tuple(references))
+    best = re.search(r"Best for [^.]+(?:\.\S[^.]*)*\.", _flowed(details))
+    return Description(_flowed(summary), best[0] if best else "", details.strip(), own, cost, tuple(references))
 
 
 def _split_references(text: str) -> tuple[str, list[str]]:

@@ -305,6 +305,7 @@ def step_theorem(
 class ClippedMean(ChangePointDetector):
     """Change of the mean under heavy tails: clipped estimates before and after every split are compared [1]_.
 
+    Best for changes of the mean under gross outliers.
     Each value may move an estimate by a bounded step only, so outliers and heavy tails raise no alarm
     and a lasting shift does. For streams whose normal is a level with independent noise. Not for
     trends and seasons, which are changes of the mean and are reported as such; not for changes of

@@ -143,6 +143,7 @@ def step(
 class Focus(ChangePointDetector):
     """Change of a field's mean, by FOCuS [1]_ on clipped scores: every split at once, at the cost of a few.
 
+    Best for changes of the mean at little cost.
     Of all splits so far only those on the convex hull of the running sum can be the most likely one [2]_;
     a stream keeps about ln n of them a side. For changes in one field or few: fields are judged apart,
     and a small change in many fields at once is found sooner by `clipped_mean`. Not for trends, seasons

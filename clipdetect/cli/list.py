@@ -82,6 +82,7 @@ def _overview(found: list[tuple[str, str]]) -> str:
         for name in own:
             facts = _facts(kind, name)
             text = facts.get("about") or facts.get("summary") or facts.get("error", "")
+            text = " ".join(filter(None, [text, facts.get("best", "")]))
             lines.append(_filled(text, f"  {name:<{width}}", " " * (width + 2)))
     return "\n".join([*lines, "", "clipdetect list NAME says more.", ""])
 

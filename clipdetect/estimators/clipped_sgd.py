@@ -272,6 +272,7 @@ def step_regression(
 class ClippedSgd(Estimator):
     """Clipped stochastic gradient descent with one slow step, as published [1]_: a reference, not a default.
 
+    Best for comparison with the published method.
     theta moves by step * g * min(1, clip / |g|) with every record, g the negative gradient of the loss;
     the step is T^-alpha. Robust to outliers and heavy tails, and slow: after a jump it moves by
     step * clip a record at most, thousands of records at the published step. For comparison; `level`

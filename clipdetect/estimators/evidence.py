@@ -114,6 +114,7 @@ def step(X, slots, learn, restart, counter, decades, count, first, quantile, sha
 class Evidence(Estimator):
     """Adds up how far each column lies above its usual upper values; below them nothing counts.
 
+    Best for counts, rates and rarities derived from logs.
     For columns of which only the upper side is strange, and most values are the same: counts and rates, rarities,
     numbers of different values, pauses. A column's evidence is log10(1 + z) for an excess of z mean excesses over
     its upper quartile, and half of -log10 of the share of values above it, so that any value counts in a column

@@ -300,6 +300,7 @@ def _variances() -> np.ndarray:
 class Level(Estimator):
     """Anchored ladder of clipped SGD: follows drift and jumps, not outliers; nothing to tune.
 
+    Best for one or two series that drift and jump to new levels.
     Six averages at rates 1/16 to 1/512 learn each value by a clipped step [1]_, and the slowest one
     that no faster one and no running median contradicts is the expected value (Lepski's rule [2]_).
     The median of the last `patience` values anchors them: after a jump of any size the ladder stands

@@ -324,6 +324,7 @@ def step(
 class Linear(Estimator):
     """One field predicted from the others: robust least squares with five memories; nothing to tune.
 
+    Best for one field that the others predict.
     How strange a record is, is how far its target lies from the line through the others. Five recursive
     least squares, with memories of 2 to 512 records per coefficient, learn every record, far residuals
     with a small weight [1]_ [2]_; the prediction is their mixture, by how likely each found the recent

@@ -181,6 +181,7 @@ def step(
 class Logistic(Estimator):
     """Logistic regression by clipped steps [1]_ with replay: from labels, or against a reference of mixed records.
 
+    Best for streams with labels, few or late ones too.
     With a `reference`, a file of records of all kinds, it learns what sets the recent records of a key apart from
     those: a record that looks more like the reference than like its own stream is strange. With labels (`--label`)
     and no reference it learns what sets the anomalies apart; a label counts after its record was scored, may be

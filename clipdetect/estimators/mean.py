@@ -92,6 +92,7 @@ def step(
 class Mean(Estimator):
     """Distance to a clipped mean of all fields, or to the mean of the most similar recent records.
 
+    Best for fields that belong together as one vector with one normal.
     The plain baseline for many fields, and where one stable normal is enough. It cannot describe a
     normal with several forms, whose mean is none of them; with `similar` it can, and becomes a cheap
     relative of FITNESS [1]_: fine-tuning on the recent records that are most like this one. Then it

@@ -193,6 +193,7 @@ def projected_step(
 class Neighbours(Estimator):
     """Mean distance to the k nearest of the last records, the more recent counting as nearer.
 
+    Best for records of several kinds, such as images.
     For many fields whose normal has several or odd forms: images, spectra, machines with modes. A
     new normal is normal once k of its records have been seen; every record enters the window, and
     k - 1 copies of an outlier cannot vouch for themselves. Not for anomalies that come in runs of more

@@ -78,6 +78,7 @@ def add(given, logs, slots, learn, restart, location, spread, judged, raw):
 class Sum(Estimator):
     """Several estimators side by side: each raw score in units of its own recent past, and these added up.
 
+    Best for models that fail in different ways.
     Two models that fail in different ways are better together, such as `neighbours`, which know what
     recent records look like, and `logistic`, which knows what sets them apart from others. Residuals
     and distances are calibrated on the log axis, scores of any other kind as they are, by a location

@@ -69,6 +69,7 @@ def step(
 class Zscore(Estimator):
     """Deviation from an exponentially weighted mean in weighted standard deviations.
 
+    Best for a baseline to compare with.
     The plain reference, not robust on purpose: one gross outlier moves the mean and blows up the
     deviation, and hides what comes after it. For comparison, and for clean light-tailed signals
     where speed is all.

@@ -197,6 +197,7 @@ def step(
 class Confidence(Threshold):
     """Flags what is surely among the `rate` strangest, abstains where that is not known yet, clears the rest.
 
+    Best for decisions that must be sure.
     A record is an anomaly where its raw score is above the true (1 - rate) quantile of its law. The threshold keeps a
     confidence sequence on that quantile, valid at all times at once: above it 1, inside it 2 (abstained), below it 0.
     The promise, for independent records of one law: with probability 1 - alpha no decision of a generation (from one

@@ -61,6 +61,7 @@ def step(given, slots, learn, rate, gamma, rise, lull, wanted, under, over, move
 class Conformal(Threshold):
     """Another threshold's score behind a limit that moves up with every flag and down with every other record.
 
+    Best for a share of flags that holds whatever comes.
     Promise: the long-run share of flags, whatever the data and however wrong the inner threshold. After T learned
     records with a score, N of them with an inner score of 0, the number of flags is
 

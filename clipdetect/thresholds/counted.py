@@ -90,6 +90,7 @@ def step(raw, slots, learn, share, prior, horizon, limit, bins, groups, weight, 
 class Counted(Threshold):
     """Probability by counting: what share of the recent records had as much evidence.
 
+    Best for evidence from logs, where most scores are 0.
     For raw scores that are evidence in decades, as `evidence` gives: 3 is about one in a thousand by itself. Until
     enough is counted, a prior of that shape decides; then the stream's own counts do, whatever their law. A burst
     is a few counts among thousands, so it cannot rescale the rest as it would a fitted tail. Not for raw scores of

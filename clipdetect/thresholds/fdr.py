@@ -60,6 +60,7 @@ def step(score, slots, learn, level, smoothing, memory, lag, knee, trust, earned
 class Fdr(Threshold):
     """At most the share `level` of the alarms is false: online control of the false discovery rate, with a memory.
 
+    Best for a bound on the false ones among all flags.
     Wraps a threshold whose score is -log10 of a p-value and keeps that score. Only the flag is decided anew: p at or
     below an alpha that every alarm raises for a while and that never falls to 0. `--rate` has no say, and
     `score >= -log10(rate)` is NOT the flag. The promise, for valid p-values: over any stretch of n records, expected

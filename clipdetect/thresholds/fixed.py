@@ -26,6 +26,7 @@ def step(raw, signed, limit, score, flag):
 class Fixed(Threshold):
     """Flags a raw score at or beyond a limit given by hand; learns nothing.
 
+    Best for a limit that is known.
     The score is the raw score itself (|raw| of a signed one, at least 0), so it is not a probability
     and cannot be compared between estimators. For estimators whose raw score has a known unit; `tail`
     finds the limit by itself and holds it through drift.

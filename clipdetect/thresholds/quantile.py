@@ -152,6 +152,7 @@ def _place_in_t4(level: float) -> float:
 class Quantile(Threshold):
     """The running quantile of the raw scores: what is beyond the limit that the wanted share lay beyond so far.
 
+    Best for a budget of flags that anomalies are part of.
     Nine tail levels, the rate among them, are followed on line in units of a tracked size; between them -log10 of the
     share is linear in the logarithm of the raw score, and goes on straight beyond the last, at a tenth of the rate.
 

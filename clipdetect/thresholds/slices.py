@@ -158,6 +158,7 @@ def step(
 class Slices(Threshold):
     """One budget of false flags for all keys, divided so that each key gets an equal part of it.
 
+    Best for one budget over many keys.
     Promises: of all records, `rate` are false flags as far as the child's probabilities hold; and no key has more
     than `cap` of its records flagged, and `burst` more, whatever happens. A key is flagged at a probability of
     (its part) / (its share of recent records), at most `cap` [1]_: a small key is heard at weaker evidence, a large

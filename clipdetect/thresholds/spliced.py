@@ -232,6 +232,7 @@ def find_limit(slots, wanted, bins, tails, scale, low, high):
 class Spliced(Threshold):
     """Spliced binned-Pareto law, learned on line: bins for the body, a generalised Pareto tail on each side.
 
+    Best for skewed and discrete residuals, each side by its own law.
     In units of a clipped scale that is followed. Each side of 0 has its own body and tail, and a record's probability
     is among those of its side, so that the sides share the rate. Holds it within a factor of 2 at .01 and .001 from
     Gaussian to t(2.1), drifting or not, on lattices too; uniform noise is flagged at .07 to .6 of it. Every record is

@@ -236,6 +236,7 @@ def step(
 class Spot(Threshold):
     """Peaks over threshold: a generalised Pareto tail fitted to what lies beyond a high quantile.
 
+    Best for comparison with peaks over threshold.
     The first `initial` records choose the quantile (the peak); excesses beyond it are fitted by maximum likelihood,
     and a record far beyond what the fit explains is flagged and not learned. Holds the rate within a factor of 2.2 at
     .01 and .001 for laws from uniform to t(2.1), stationary, drifting or with level shifts behind `level`; at .0001,

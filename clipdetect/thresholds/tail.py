@@ -269,6 +269,7 @@ def _prior() -> np.ndarray:
 class Tail(Threshold):
     """Calibrated tail probability from decayed counts, with gross records told apart from heavy tails.
 
+    Best for nearly every estimator: the default.
     Positive and negative residuals are scaled apart by a clipped scale, then pooled in 48 bins of
     log |residual|. Every record adds one count, gross or not, so nothing can freeze; on reading, far
     records behind an empty stretch are left out of the fit, because for every usual law the local

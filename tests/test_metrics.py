@@ -1,33 +1,19 @@
-"""Measures against the truth, and the command that prints them."""
+"""Measures against the truth: the ranking, and the counts of flags."""
 
 from __future__ import annotations
 
-import gzip
-import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn import metrics as reference
 
 from clipdetect import metrics
-from clipdetect.cli import main
-
-SCORED = [
-    {"x": 1, "label": 0, "score": None, "anomaly": False},
-    {"x": 1, "label": 0, "score": 0.5, "anomaly": False},
-    {"x": 9, "label": 1, "score": 5, "anomaly": True, "why": []},
-    {"x": 1, "label": True, "score": 0.2, "anomaly": False},
-    {"x": 1, "score": 0.2, "anomaly": False},
-    {"x": 8, "label": "0", "score": 4, "anomaly": True, "why": []},
-]
 
 
-def scored_file(tmp_path: Path, records: list[dict[str, object]] = SCORED) -> Path:
-    path = tmp_path / "scored.jsonl"
-    path.write_text("".join(json.dumps(record) + "\n" for record in records))
-    return path
+def evaluate(score, flag, label, **more):
+    """`metrics.evaluate` of plain lists."""
+    return metrics.evaluate(np.array(score, float), np.array(flag, bool), np.array(label, float), **more)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -56,10 +42,7 @@ def test_measures_without_both_classes_are_nan() -> None:
 
 
 def test_missing_labels_and_scores_are_left_out_and_counted() -> None:
-    score = np.array([np.nan, 1.0, 2.0, 3.0])
-    flag = np.array([False, False, True, True])
-    label = np.array([1.0, 0.0, 1.0, np.nan])
-    found = metrics.evaluate(score, flag, label)
+    found = evaluate([np.nan, 1, 2, 3], [0, 0, 1, 1], [1, 0, 1, np.nan])
     assert (found.records, found.labelled, found.scored, found.unscored) == (4, 3, 2, 1)
     assert (found.anomalies, found.flagged, found.found, found.false) == (2, 1, 1, 0)
     assert (found.precision, found.recall) == (1.0, 0.5)
@@ -68,71 +51,111 @@ def test_missing_labels_and_scores_are_left_out_and_counted() -> None:
 
 
 def test_nothing_flagged_has_no_precision() -> None:
-    found = metrics.evaluate(np.ones(2), np.zeros(2, bool), np.array([0.0, 1.0]))
+    found = evaluate([1, 1], [0, 0], [0, 1])
     assert math.isnan(found.precision)
-    assert found.recall == 0.0
+    assert math.isnan(found.range_precision)
+    assert found.recall == found.event_recall == found.range_recall == 0.0
+    assert math.isnan(found.delay_median)
 
 
-def test_eval_prints_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["eval", "--json", str(scored_file(tmp_path))]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["records"] == 6
-    assert found["labelled"] == 5
-    assert (found["unscored"], found["anomalies"], found["flagged"], found["false"]) == (1, 2, 2, 1)
-    assert (found["precision"], found["recall"], found["roc_auc"]) == (0.5, 0.5, 0.5)
+@pytest.mark.parametrize("label", [[], [0], [1], [0, 0, 0], [1, 1, 1], [np.nan, np.nan]])
+@pytest.mark.parametrize("flag", [0, 1])
+@pytest.mark.parametrize("score", [1.0, np.nan])
+def test_one_class_only_one_record_or_none_is_measured_without_a_crash(label, flag, score) -> None:
+    n = len(label)
+    found = evaluate([score] * n, [flag] * n, label, time=np.zeros(n), key=np.zeros(n, int), window=2, rate=0.01)
+    assert math.isnan(found.roc_auc)
+    assert math.isnan(found.vus_roc)
+    assert found.events == (1 if 1 in label else 0)
+    assert found.false_flags == (flag * n if 0 in label else 0)
 
 
-def test_eval_prints_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["eval", str(scored_file(tmp_path))]) == 0
-    out = capsys.readouterr().out
-    for name in ("without a score", "flag rate", "precision", "recall", "ROC-AUC", "PR-AUC"):
-        assert name in out
+# -- events -----------------------------------------------------------------------------------
 
 
-def test_eval_reads_gzip_csv_and_unreadable_lines_alike(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [
-        f"{r['x']},{r.get('label', '')},{'' if r['score'] is None else r['score']},{str(r['anomaly']).lower()},"
-        for r in SCORED
-    ]
-    table = tmp_path / "scored.csv"
-    table.write_text("x,label,score,anomaly,why\n" + "\n".join(rows) + "\n")
-    plain = scored_file(tmp_path)
-    packed = tmp_path / "scored.gz"
-    packed.write_bytes(gzip.compress(plain.read_bytes()))
-    answers = []
-    for path in (plain, table, packed):
-        assert main(["eval", "--json", str(path)]) == 0
-        answers.append(capsys.readouterr().out)
-    assert answers[0] == answers[1] == answers[2]
-    plain.write_text(plain.read_text() + "not JSON\n")
-    assert main(["eval", "--json", str(plain)]) == 0
+def test_events_are_runs_and_are_found_by_any_flag_in_them() -> None:
+    label = [0, 1, 1, 1, 1, 0, 0, 1, 0, 1, 1]
+    flags = [0, 0, 1, 1, 0, 0, 1, 0, 0, 0, 1]
+    found = evaluate(np.arange(11), flags, label, time=10.0 * np.arange(11))
+    assert (found.events, found.events_found) == (3, 2)
+    assert found.event_recall == pytest.approx(2 / 3)
+    assert (found.delay_median, found.delay_seconds_median) == (1.0, 10.0)
+    assert found.events_early == 1  # the second event found is two records long, its second is not before half
+    assert found.early_share == pytest.approx(1 / 3)
+    assert (found.false_flags, found.false_episodes) == (1, 1)
 
 
-def test_eval_takes_a_prefix_and_a_nested_label(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    records = [{"truth": {"bad": i == 3}, "c_score": float(i), "c_anomaly": i == 3} for i in range(4)]
-    path = scored_file(tmp_path, records)
-    assert main(["eval", "--prefix", "c_", "--label", "truth.bad", "--json", str(path)]) == 0
-    assert json.loads(capsys.readouterr().out)["recall"] == 1.0
+def test_slack_makes_flags_near_an_event_its_own() -> None:
+    label = [0, 0, 0, 0, 1, 0, 0, 0, 0]
+    flags = [1, 0, 1, 0, 0, 0, 0, 0, 1]
+    score = np.arange(9)
+    strict, slack = evaluate(score, flags, label), evaluate(score, flags, label, window=2)
+    assert (strict.events_found, strict.false_flags, strict.normal) == (0, 3, 8)
+    assert (slack.events_found, slack.false_flags, slack.normal) == (1, 2, 4)
+    assert slack.delay_median == -2.0
+    assert (strict.false, slack.false) == (3, 3)
 
 
-@pytest.mark.parametrize(
-    ("records", "flags", "code", "said"),
-    [
-        ([{"x": 1, "label": 0}], [], 1, "clipdetect"),
-        (SCORED, ["--label", "nosuch"], 2, "'nosuch'"),
-        ([], [], 1, "no record"),
-    ],
-)
-def test_eval_says_what_is_missing(
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    records: list[dict[str, object]],
-    flags: list[str],
-    code: int,
-    said: str,
-) -> None:
-    path = scored_file(tmp_path, records)
-    assert main(["eval", *flags, str(path)]) == code
-    message = capsys.readouterr().err
-    assert str(path) in message
-    assert said in message
+def test_false_alarms_are_flags_joined_in_the_order_of_the_stream() -> None:
+    flags = np.zeros(50, bool)
+    flags[[3, 8, 13, 19, 40]] = True
+    label = np.zeros(50)
+    counts = [evaluate(np.ones(50), flags, label, join=join).false_episodes for join in (0, 5, 6, 100)]
+    assert counts == [5, 3, 2, 1]
+
+
+def test_false_flags_a_day_count_the_time_from_first_to_last() -> None:
+    time = np.linspace(0.0, 2 * 86400.0, 5)
+    found = evaluate(np.ones(5), [1, 1, 0, 0, 0], np.zeros(5), time=time, join=1)
+    assert (found.days, found.false_per_day, found.false_episodes_per_day) == (2.0, 1.0, 0.5)
+    assert found.false_per_1000 == 400.0
+
+
+def test_keys_have_events_of_their_own_and_the_worst_come_first() -> None:
+    label = [1, 0, 1, 0, 1, 0, 0, 1]
+    key = np.array([0, 1, 0, 1, 0, 1, 1, 1])
+    flags = [0, 0, 1, 1, 0, 1, 0, 0]
+    found = evaluate(np.arange(8), flags, label, key=key)
+    assert (found.events, found.events_found, found.delay_median) == (2, 1, 1.0)
+    assert [tuple(each) for each in found.keys] == [(1, 5, 1, 1, 0, 2, 2, 1), (0, 3, 3, 1, 1, 1, 0, 0)]
+    assert found.false_episodes == 1
+
+
+def test_a_run_at_a_keys_end_does_not_go_on_in_the_next_key() -> None:
+    found = evaluate(np.arange(4), [0, 1, 0, 0], [0, 1, 1, 0], key=np.array([0, 0, 1, 1]), window=5)
+    assert (found.events, found.events_found) == (2, 1)
+
+
+def test_an_incidents_records_count_as_flagged_and_incidents_apart() -> None:
+    label = [0, 0, 0, 1, 1, 1]
+    flags = [1, 0, 0, 1, 0, 0]
+    incident = np.array([1, 1, 0, 4, 4, 4])
+    found = evaluate(np.arange(6), flags, label, incident=incident)
+    assert (found.flagged, found.found, found.false) == (5, 3, 2)
+    assert (found.incidents, found.incidents_false) == (2, 1)
+
+
+def test_abstained_records_are_counted() -> None:
+    found = evaluate(np.arange(3), [0, 0, 0], [0, 1, np.nan], abstain=np.array([True, False, True]))
+    assert found.abstained == 1
+
+
+# -- calibration ------------------------------------------------------------------------------
+
+
+def test_calibration_is_of_normal_records_with_a_score() -> None:
+    score = [0.5, 1, 2, 3, 4, np.nan, 9]
+    found = evaluate(score, [0, 0, 0, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0, 1], rate=0.1)
+    assert [each.records for each in found.calibration] == [4, 3, 2, 1]
+    assert found.calibration[1].share == pytest.approx(3 / 5)
+    assert found.calibration[1].promised == pytest.approx(0.01)
+    assert found.normal_rate == pytest.approx(2 / 5)
+    assert found.rate_ratio == pytest.approx(4.0)
+
+
+def test_scores_that_keep_their_promise_have_a_ratio_of_one() -> None:
+    rng = np.random.default_rng(0)
+    score = -np.log10(rng.random(200_000))
+    found = evaluate(score, score > 3, np.zeros(len(score)), rate=0.001)
+    assert found.rate_ratio == pytest.approx(1.0, abs=0.2)
+    assert [each.share / each.promised for each in found.calibration[:3]] == pytest.approx([1, 1, 1], abs=0.2)

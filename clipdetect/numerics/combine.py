@@ -10,17 +10,14 @@ of each is subtracted; what is left is positive and rises with them.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from clipdetect.jit import kernel
 
-if TYPE_CHECKING:
-    from clipdetect.components import Params
-
 RATE = 0.002  # of the location and spread: some 500 records
-STEADY_RATE = 0.00005  # where the estimator holds its raw scores in one unit: some 20,000
+PACE = {False: RATE, True: 0.00005}  # whether the estimator holds its raw scores in one unit: then some 20,000
 CLIP = 2.5  # spreads; a larger one teaches no more than this
 LEAST_SPREAD = 1e-6  # of a mean of logs, which has no unit: below it is rounding
 CAUTIOUS = 8  # records in which location and spread are too rough for more than a spread
@@ -99,11 +96,6 @@ def placed(value, k, learn, pace, location, spread, judged, last):
         last[k] = value
         judged[k] += 1
     return size
-
-
-def pace_of(params: Params) -> float:
-    """How fast the location and spread of an estimator's raw scores are to be followed."""
-    return STEADY_RATE if params.steady else RATE
 
 
 def unplaced(size: float, slot: int, state: dict[str, Any]) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 
 from clipdetect.components import Params, Rows, Spec, State, Threshold
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import centred, pace_of, positive, recentre
+from clipdetect.numerics.combine import PACE, centred, positive, recentre
 from clipdetect.numerics.confidence_sequence import NEVER, first_times, most_above, records_needed
 from clipdetect.numerics.rounding import six_digits
 
@@ -356,7 +356,7 @@ class Confidence(Threshold):
         n = len(raw)
         score, flag = np.full(n, np.nan), np.zeros(n, np.int8)
         self.run(
-            step, n, raw, slots, rows.learn, self.params.raw_kind != "level", pace_of(self.params),
+            step, n, raw, slots, rows.learn, self.params.raw_kind != "level", PACE[self.params.steady],
             min(self.params.warmup, START), self._half, int(self.patience), self._many, self._few, self._lengths,
             self._block_many, self._block_few,
             *[state[name] for name in self.state_spec(0)], score, flag,

@@ -9,7 +9,7 @@ import numpy as np
 
 from clipdetect.components import Params, Rows, Spec, State, Threshold
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import PLACED, pace_of, placed, unplaced
+from clipdetect.numerics.combine import PACE, PLACED, placed, unplaced
 from clipdetect.numerics.pinball import pinball
 from clipdetect.numerics.rounding import six_digits
 
@@ -226,7 +226,7 @@ class Quantile(Threshold):
         n = len(raw)
         score, flag = np.full(n, np.nan), np.zeros(n, np.int8)
         self.run(
-            step, n, raw, slots, rows.learn, self.signed, pace_of(self.params), self._start,
+            step, n, raw, slots, rows.learn, self.signed, PACE[self.params.steady], self._start,
             -math.log10(self.params.rate), self._scores, self._levels, self._steps, self._prior,
             *[state[name] for name in self.state_spec(0)],
             score, flag,

@@ -8,7 +8,7 @@ import numpy as np
 
 from clipdetect.components import Params, Rows, Spec, State, Threshold
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import PLACED, pace_of, placed, unplaced
+from clipdetect.numerics.combine import PACE, PLACED, placed, unplaced
 from clipdetect.numerics.gpd import by_moments, log_tail
 from clipdetect.numerics.peaks import OTHER_RATE, SCALE_RATE, fall, first_scale, gross_from, order, rescaled
 from clipdetect.numerics.rounding import six_digits
@@ -308,7 +308,7 @@ class Spliced(Threshold):
         n = len(raw)
         score, flag = np.full(n, np.nan), np.zeros(n, np.int8)
         self.run(
-            step, n, raw, slots, rows.learn, self.signed, pace_of(self.params), min(self.params.warmup, START),
+            step, n, raw, slots, rows.learn, self.signed, PACE[self.params.steady], min(self.params.warmup, START),
             float(self.horizon), float(self.tail), -math.log10(self.params.rate),
             *[state[name] for name in self.state_spec(0)], np.empty(self.peaks), np.empty(self.peaks), score, flag,
         )  # fmt: skip

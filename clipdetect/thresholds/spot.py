@@ -8,7 +8,7 @@ import numpy as np
 
 from clipdetect.components import Params, Rows, Spec, State, Threshold
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import PLACED, pace_of, placed, unplaced
+from clipdetect.numerics.combine import PACE, PLACED, placed, unplaced
 from clipdetect.numerics.gpd import by_likelihood, excess, log_tail, mean_of
 from clipdetect.numerics.peaks import OTHER_RATE, SCALE_RATE, first_scale, gross_from, order, rescaled
 from clipdetect.numerics.rounding import six_digits
@@ -350,7 +350,7 @@ class Spot(Threshold):
         horizon = self.peaks / (1.0 - self.level) if self.patience else 0.0
         scratch = np.empty(max(self.initial, self.peaks))
         self.run(
-            step, n, raw, slots, rows.learn, self.signed, pace_of(self.params), bool(self.scaled), self.depth > 0,
+            step, n, raw, slots, rows.learn, self.signed, PACE[self.params.steady], bool(self.scaled), self.depth > 0,
             self.initial, float(self.level), self.every, self.peaks, horizon, float(self.patience),
             -math.log10(self.params.rate), -math.log10(self.params.rate * self.reject),
             *[state[name] for name in self.state_spec(0)], scratch, scratch.copy(), score, flag,

@@ -8,7 +8,7 @@ import numpy as np
 
 from clipdetect.components import Params, Rows, Spec, State, Threshold
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import PLACED, pace_of, placed, unplaced
+from clipdetect.numerics.combine import PACE, PLACED, placed, unplaced
 from clipdetect.numerics.rounding import six_digits
 from clipdetect.numerics.tail_fit import FIRST_NODE, LOG_FIRST, NODES, STEP, refit
 
@@ -360,7 +360,7 @@ class Tail(Threshold):
         scale_rate = SCALE_RATE if self.signed else STEADY_RATE if steady else OTHER_RATE
         arrays = [state[name] for name in self.state_spec(0)]
         self.run(
-            step, n, raw, slots, rows.learn, self.signed, natural, steady, pace_of(self.params), scale_rate,
+            step, n, raw, slots, rows.learn, self.signed, natural, steady, PACE[self.params.steady], scale_rate,
             self.patience, self._start, float(self.horizon), -math.log10(self.params.rate), self._prior,
             np.empty((3, NODES)), *arrays, score, flag,
         )  # fmt: skip

@@ -1,0 +1,376 @@
+"""On-line isolation forest on a guarded reservoir."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from clipdetect.components import Estimator, Params, Rows, Spec, State
+from clipdetect.jit import kernel
+from clipdetect.numerics.isolation import build, chance, depth, find_flat, strays, usual_depths
+from clipdetect.numerics.margin import draw
+
+__all__ = ["Forest"]
+
+UNREADABLE = 1e150  # larger values would overflow when subtracted or squared
+GUARD = 2.0  # spreads of the score; a stranger record enters the reservoir the less often
+MEMORY = 0.1  # rate of the mean of the latest scores
+REMEMBERED = 0.5  # its share of the raw score
+RATE = 0.002  # of locations and spreads: some 500 records
+CLIP = 2.5  # spreads; a larger deviation teaches no more than this
+NOTHING = 0.5  # decades above the usual rarity that mean nothing; an identifier's rarity grows with its column
+CONSTANTS = (GUARD, MEMORY, REMEMBERED, RATE, CLIP, NOTHING)
+START = 8  # values of a field before something is expected of it
+CAUTIOUS = 8  # scores before any is too strange for the reservoir
+LN2 = 0.6931471805599453
+BUILT_AT = (32, 64, 128, 200)  # records at which all trees are built; later one at a time
+
+
+@kernel
+def forget(k, records, held, built, judged, due, count, orient, centre, spread):
+    """Key k begins afresh."""
+    records[k] = 0
+    held[k] = 0
+    built[k] = 0
+    judged[k] = 0
+    due[k] = 0.0
+    for j in range(count.shape[1]):
+        count[k, j] = 0
+        orient[k, j] = 0.0
+        centre[k, j] = 0.0
+        spread[k, j] = 0.0
+
+
+@kernel
+def read(X, i, k, decades, constants, count, origin, orient, centre, v):
+    """Row i into v (d,): less the field's first value, and turned as the field first moved; NaN missing.
+
+    A column in decades is what it lies above its usual value. Returns how many values there are.
+    """
+    present = 0
+    for j in range(X.shape[1]):
+        x = X[i, j]
+        if not abs(x) < UNREADABLE:
+            v[j] = math.nan
+            continue
+        present += 1
+        if count[k, j] == 0:
+            v[j] = 0.0
+        elif decades[j]:
+            v[j] = max(x - origin[k, j] - centre[k, j] - constants[5], 0.0)
+        elif orient[k, j] == 0.0:
+            v[j] = abs(x - origin[k, j])
+        else:
+            v[j] = (x - origin[k, j]) * orient[k, j]
+    return present
+
+
+@kernel
+def clipped_step(gap, rate, clip, size):
+    """What a deviation moves: a location, in spreads of this size; a spread, as the logarithm of a factor."""
+    return rate * min(max(gap / size, -clip), clip), 0.5 * min(rate, 0.1) * (min(abs(gap) / size, clip) - 1.0)
+
+
+@kernel
+def learn_fields(X, i, k, constants, count, origin, orient, centre, spread, last, held, reservoir, flat, level):
+    """Take row i into each field's clipped location and spread; open fields that are new."""
+    for j in range(X.shape[1]):
+        x = X[i, j]
+        if not abs(x) < UNREADABLE:
+            continue
+        n = count[k, j]
+        count[k, j] = n + 1
+        if n == 0:
+            origin[k, j] = x
+            last[k, j] = x
+            flat[k, j] = True
+            level[k, j] = math.nan
+            for r in range(held[k]):
+                reservoir[k, j, r] = math.nan
+            continue
+        moved = x - origin[k, j]
+        if orient[k, j] == 0.0 and moved != 0.0:
+            orient[k, j] = 1.0 if moved > 0.0 else -1.0
+        gap = moved - centre[k, j]
+        rate = max(constants[3], 1.0 / (n + 1.0))
+        if spread[k, j] > 0.0:
+            shift, growth = clipped_step(gap, rate, constants[4], spread[k, j])
+            centre[k, j] += spread[k, j] * shift
+            if x != last[k, j]:  # a repeated value says nothing of the spread
+                spread[k, j] *= math.exp(growth)
+        elif gap != 0.0:
+            spread[k, j] = abs(gap)
+            centre[k, j] += rate * gap
+        last[k, j] = x
+
+
+@kernel
+def judge(k, i, v, count, flat, level, code, size, split, low, high, usual, share):
+    """2 to the minus mean depth of v (d,), in usual depths; each field's part in it into row i of share (n, d)."""
+    trees = code.shape[1]
+    moving = 0
+    new = 0
+    present = 0
+    for j in range(v.shape[0]):
+        share[i, j] = 0.0
+        if not math.isnan(v[j]):
+            present += 1
+        if strays(k, j, v[j], count, flat, level):
+            new += 1
+        elif count[k, j] > 0 and not flat[k, j]:
+            moving += 1
+    fresh = new / (new + moving) if new > 0 else 0.0
+    total = 0.0
+    by_new = 0.0
+    for t in range(trees):
+        one, cut = depth(k, t, i, v, fresh, code, size, split, low, high, usual, share)
+        total += one
+        by_new += cut
+    whole = 0.0
+    for j in range(v.shape[0]):
+        if strays(k, j, v[j], count, flat, level):
+            share[i, j] = by_new / new
+        whole += share[i, j]
+    for j in range(v.shape[0]):
+        if math.isnan(v[j]):
+            share[i, j] = math.nan
+        else:
+            share[i, j] = share[i, j] / whole if whole > 0.0 else 1.0 / present
+    return math.exp(-LN2 * total / trees)
+
+
+@kernel
+def learn_score(q, k, constants, judged, location, width, recent):
+    """One clipped step of the score's location and spread, and one of the mean of the latest scores."""
+    n = judged[k]
+    judged[k] = n + 1
+    rate = max(constants[3], 1.0 / (n + 1.0))
+    recent[k] += max(constants[1], 1.0 / (n + 1.0)) * (q - recent[k])
+    if n == 0:
+        recent[k] = q
+        location[k] = q
+        width[k] = 0.0
+    elif width[k] > 0.0:
+        shift, growth = clipped_step(q - location[k], rate, constants[4], width[k])
+        location[k] += width[k] * shift
+        width[k] *= math.exp(growth)
+    elif q != location[k]:
+        width[k] = abs(q - location[k])
+        location[k] += 0.5 * (q - location[k])
+
+
+@kernel
+def with_memory(q, k, constants, judged, recent):
+    """The raw score: q and the mean of the latest scores, q among them."""
+    if judged[k] == 0:
+        return q
+    mean = recent[k] + max(constants[1], 1.0 / (judged[k] + 1.0)) * (q - recent[k])
+    return (1.0 - constants[2]) * q + constants[2] * mean
+
+
+@kernel
+def trusted(q, k, constants, judged, location, width):
+    """How likely a record of score q is to be let into the reservoir when its turn comes."""
+    if judged[k] < CAUTIOUS or not width[k] > 0.0 or not q > location[k]:
+        return 1.0
+    part = constants[0] * width[k] / (q - location[k])
+    return min(1.0, part * part)
+
+
+@kernel
+def enter(k, v, probability, random, held, reservoir, count, flat, level):
+    """Put v (d,) into the reservoir with this probability, in place of any row once it is full."""
+    if not chance(k, random) < probability:
+        return
+    at = held[k]
+    if at < reservoir.shape[2]:
+        held[k] = at + 1
+    else:
+        at = draw(k, reservoir.shape[2], random)
+    for j in range(reservoir.shape[1]):
+        if count[k, j] > 0:
+            reservoir[k, j, at] = v[j]
+            if strays(k, j, v[j], count, flat, level):
+                flat[k, j] = False
+
+
+@kernel
+def grow(
+    k, sample, horizon, records, held, built, due, reservoir, flat, level, count, code, size, split, low, high, random,
+    rows, starts, candidates, box,
+):  # fmt: skip
+    """Build what is due: all trees at some early counts of records, later one at a time, each once a horizon."""
+    trees = code.shape[1]
+    n = records[k]
+    first = built[k] - 1
+    many = 1
+    if n == BUILT_AT[0] or n == BUILT_AT[1] or n == BUILT_AT[2] or n == BUILT_AT[3]:
+        first = 0
+        many = trees
+    elif built[k] == 0:
+        return
+    else:
+        due[k] += trees / min(n * 1.0, horizon)
+        if due[k] < 1.0:
+            return
+        due[k] = min(due[k] - 1.0, 1.0)
+    find_flat(k, held[k], count, reservoir, flat, level)
+    for t in range(first, first + many):
+        build(
+            k, t, held[k], min(sample, held[k]), reservoir, flat, count, code, size, split, low, high, random, rows,
+            starts, candidates, box,
+        )  # fmt: skip
+    built[k] = (first + many) % trees + 1
+
+
+@kernel
+def step(
+    X, slots, learn, restart, decades, sample, horizon, constants, usual, seed, random, records, held, built, judged,
+    due, location, width, recent, count, origin, orient, centre, spread, last, reservoir, flat, level, code, size,
+    split, low, high, raw, expected, scale, share, v, rows, starts, candidates, box,
+):  # fmt: skip
+    """Score each row, then learn it. X, expected, scale, share: (n, d); raw: (n,). v: (d,) and the rest: scratch."""
+    for i in range(X.shape[0]):
+        k = slots[i]
+        if restart[i] and learn[i]:
+            forget(k, records, held, built, judged, due, count, orient, centre, spread)
+        for j in range(X.shape[1]):
+            if count[k, j] >= START:
+                expected[i, j] = origin[k, j] + centre[k, j]
+                scale[i, j] = spread[k, j]
+        if read(X, i, k, decades, constants, count, origin, orient, centre, v) == 0:
+            continue
+        probability = min(1.0, max(reservoir.shape[2] / horizon, reservoir.shape[2] / (records[k] + 1.0)))
+        q = math.nan
+        if built[k] > 0:
+            q = judge(k, i, v, count, flat, level, code, size, split, low, high, usual, share)
+            raw[i] = with_memory(q, k, constants, judged, recent)
+            probability *= trusted(q, k, constants, judged, location, width)
+        if not learn[i]:
+            continue
+        if random[k] == 0:
+            random[k] = max(seed[k], 1)
+        if built[k] > 0:
+            learn_score(q, k, constants, judged, location, width, recent)
+        learn_fields(X, i, k, constants, count, origin, orient, centre, spread, last, held, reservoir, flat, level)
+        enter(k, v, probability, random, held, reservoir, count, flat, level)
+        records[k] += 1
+        grow(
+            k, sample, horizon, records, held, built, due, reservoir, flat, level, count, code, size, split, low, high,
+            random, rows, starts, candidates, box,
+        )  # fmt: skip
+
+
+class Forest(Estimator):
+    """Isolation forest that learns on line: how few random splits cut a record off from recent normal ones.
+
+    For records of several fields whose normal has clusters and gaps between them, or no order in time: tables,
+    network connections, mixed sensors; also for bursts, which stay strange for thousands of records. Not for a level
+    that shifts or drifts: a new normal takes about a horizon to be adopted, and is flagged for long. Not for what shows
+    in the correlation of fields only, where `fields` is better, and not for single series: for one field `level` is
+    far cheaper and closer.
+
+    Parameters
+    ----------
+    trees : how many, at least 1. Half as many cost half as much, and scores are rougher.
+    sample : records a tree is built from, at least 8; also its depth, log2 of it.
+    reservoir : records that samples are drawn from, at least `sample`.
+    horizon : how far back the reservoir and the trees reach, at least `reservoir`. Shorter follows drift, and takes a
+        burst for normal the sooner. [records]
+
+    Cost
+    ----
+    O(trees * log(sample)) a record, and O(fields * sample) for the tree that is renewed every horizon / trees records:
+    compiled 14 us at 1 and at 8 fields, 16 us at 38, 190 us at 1500 (on a busy core); interpreted 600 us.
+
+    State
+    -----
+    326 KB for the trees and 2.1 KB a field for the reservoir: 400 KB at 38 fields, 3.5 MB at 1500. With trees=16 and
+    sample=64, 41 KB and 2.1 KB a field. For hundreds of keys, not for many thousands.
+
+    Notes
+    -----
+    Isolation forest [1]_ on a reservoir sample [2]_. A record enters with probability reservoir / horizon (more while
+    the stream is young), times (2 / t)^2 where its score is t > 2 spreads above the usual: so few anomalies get in,
+    and a burst is not soon at home. All trees are built at 32, 64, 128 and 200 records, then one at a time. There is
+    no opinion before 32 records.
+
+    Deviations from [1]_. A record beyond the range of a node's sample would have been cut off there with probability
+    gap / (range + gap), so what is deeper counts with the rest: farther out is stranger even outside all that was
+    seen, and so is the inside of a gap. A field that is constant in the reservoir and differs in the record takes
+    part in every split. Half of the raw score is the mean of the latest scores, at a rate of .1, as anomalies come in
+    runs.
+
+    On six families of labelled data (13 tables, 2 of network connections, 17 + 4 + 6 + 41 series; scored before they
+    are learned), mean ROC-AUC and average precision of the raw score are .763 and .451.
+
+    A missing value takes the way that most of the sample went; a record is scored by the fields that it has. 20% of
+    cells blanked at random cost .005 of ROC-AUC and .025 of average precision there.
+
+    A column in decades (a rarity) counts by what lies more than half a decade above its usual value, and never by
+    being low; so an identifier, which is always new, says nothing.
+
+    `expected` and `scale` are each field's clipped location and spread. The share of a field is what its splits cut
+    off, as logarithms, over all trees. On events whose causes are labelled, the field with the largest was a true one
+    in .57 of 91 (38 fields, chance .18) and .75 of 40 (19 fields, chance .51).
+
+    References
+    ----------
+    .. [1] F. T. Liu, K. M. Ting, Z.-H. Zhou, "Isolation forest", ICDM 2008, doi:10.1109/ICDM.2008.17.
+    .. [2] J. S. Vitter, "Random sampling with a reservoir", ACM TOMS 11(1), 1985, doi:10.1145/3147.3165.
+    """
+
+    raw_kind = "level"
+    steady = True
+
+    def __init__(self, trees: int = 64, sample: int = 128, reservoir: int = 256, horizon: int = 10_000) -> None:
+        if trees < 1:
+            raise ValueError(f"trees must be at least 1, got {trees}")
+        if sample < 8:
+            raise ValueError(f"sample must be at least 8 records, got {sample}")
+        if reservoir < sample:
+            raise ValueError(f"reservoir must be at least sample = {sample} records, got {reservoir}")
+        if horizon < reservoir:
+            raise ValueError(f"horizon must be at least reservoir = {reservoir} records, got {horizon}")
+        self.trees, self.sample, self.reservoir, self.horizon = trees, sample, reservoir, horizon
+        self.constants = np.array(CONSTANTS)
+        self._usual = np.zeros(sample + 1)
+        usual_depths(self._usual)
+        self._decades = np.zeros(0, bool)
+
+    def bind(self, fields: Sequence[str], params: Params) -> None:
+        super().bind(fields, params)
+        self._decades = np.array([name in params.decades for name in fields], bool)
+
+    def state_spec(self, n_features: int) -> Spec:
+        d, inner = n_features, (1 << (self.sample - 1).bit_length()) - 1
+        return {
+            "seed": ((), np.int64),
+            **dict.fromkeys(("random", "records", "held", "built", "judged"), ((), np.int64)),
+            **dict.fromkeys(("due", "location", "width", "recent"), ((), np.float64)),
+            "count": ((d,), np.int64),
+            **dict.fromkeys(("origin", "orient", "centre", "spread", "last"), ((d,), np.float64)),
+            "reservoir": ((d, self.reservoir), np.float64),
+            "flat": ((d,), np.bool_),
+            "level": ((d,), np.float64),
+            **dict.fromkeys(("code", "size"), ((self.trees, 2 * inner + 1), np.int32)),
+            **dict.fromkeys(("split", "low", "high"), ((self.trees, inner), np.float64)),
+        }
+
+    def reset(self, state: State, slots: np.ndarray, seeds: np.ndarray) -> None:
+        state["seed"][slots] = 1 + seeds % 2147483646
+
+    def step(self, state: State, slots: np.ndarray, rows: Rows) -> tuple[np.ndarray, ...]:
+        n, d = rows.X.shape
+        raw = np.full(n, np.nan)
+        expected, scale, share = (np.full((n, d), np.nan) for _ in range(3))
+        nodes = state["code"].shape[2]
+        self.run(
+            step, n, rows.X, slots, rows.learn, rows.restart, self._decades, self.sample, float(self.horizon),
+            self.constants, self._usual, *[state[name] for name in self.state_spec(d)], raw, expected, scale, share,
+            np.empty(d), np.empty(self.reservoir, np.int64), np.empty(nodes, np.int64), np.empty(d + 1, np.int64),
+            np.empty(2),
+        )  # fmt: skip
+        return raw, expected, scale, share

@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/ready
 DATA ?=
 
-.PHONY: help setup demo test golden lint types coverage bench bench-logs reproduce docs data clean
+.PHONY: help setup demo test golden lint types coverage bench bench-logs bench-detection reproduce docs data clean
 
 help:
 	@echo "make demo      score the sample data and show what was flagged"
@@ -13,6 +13,7 @@ help:
 	@echo "make lint      ruff;  make types  mypy;  make coverage  tests with kernels interpreted"
 	@echo "make bench     measure speed, latency, memory and calibration"
 	@echo "make bench-logs DATA=FOLDER  findings in the real logs of a folder (loghub, weblogs, cloudtrail)"
+	@echo "make bench-detection DATA=FOLDER  labelled streams of a folder, ours and peers, into docs/benchmarks.md (hours; resumes)"
 	@echo "make reproduce [DATA=FOLDER]  the article's experiments again, into docs/reproduction.md (under an hour; resumes)"
 	@echo "make golden    rewrite the expected output of the command-line tests;  make docs  that of the docs"
 
@@ -56,6 +57,10 @@ bench: $(READY)
 bench-logs: $(READY)
 	@test -d "$(DATA)" || { echo "make bench-logs DATA=FOLDER, with loghub, weblogs and cloudtrail in it"; exit 1; }
 	$(BIN)/python benchmarks/logs.py $(DATA)
+
+bench-detection: $(READY)
+	@test -d "$(DATA)" || { echo "make bench-detection DATA=FOLDER, with nab, skab, smd and other labelled sets in it"; exit 1; }
+	$(BIN)/python -m benchmarks.detection $(DATA)
 
 reproduce: $(READY)
 	@$(BIN)/python -c 'import matplotlib, scipy, sklearn' 2>/dev/null || \

@@ -108,16 +108,21 @@ def raw(X: np.ndarray, estimator: str = "level", label: np.ndarray | None = None
 
 
 def judged(
-    values: np.ndarray, threshold: object, rate: float, kind: str = "residual", keys: np.ndarray | None = None
+    values: np.ndarray,
+    threshold: object,
+    rate: float,
+    kind: str = "residual",
+    steady: bool = False,
+    keys: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """score and flag (n,) of a threshold alone, on raw scores of a kind; keys: (n,) int64 or None."""
+    """score and flag (n,) of a threshold alone, on raw scores of a kind, maybe steady; keys: (n,) int64 or None."""
     from clipdetect import registry
     from clipdetect.components import Params, Rows, Threshold, full_spec
     from clipdetect.jit import Engine
 
     made = threshold if isinstance(threshold, Threshold) else registry.build("threshold", threshold)
     assert isinstance(made, Threshold)
-    params = Params(engine=Engine("numba"), rate=rate, warmup=32, raw_kind=kind)  # type: ignore[arg-type]
+    params = Params(engine=Engine("numba"), rate=rate, warmup=32, raw_kind=kind, steady=steady)  # type: ignore[arg-type]
     made.check(params)
     made.bind(["x"], params)
     n = len(values)

@@ -19,6 +19,7 @@ import numpy as np
 from common import table
 
 from clipdetect import Detector, registry
+from clipdetect.components import Estimator
 
 RATES = (1e-2, 1e-3, 1e-4)
 THRESHOLDS = "tail,quantile,spot,spliced,conformal,confidence,slices"
@@ -27,11 +28,13 @@ LABELLED = ("logistic",)  # estimators that learn from labels, here of one recor
 FRESH, YOUNG = 1000, 500  # streams, and records of each
 
 
-def raw_of(X: np.ndarray, estimator: str) -> tuple[np.ndarray, str]:
-    """Raw scores of an estimator and their kind."""
+def raw_of(X: np.ndarray, estimator: str) -> tuple[np.ndarray, str, bool]:
+    """Raw scores of an estimator, their kind, and whether they are steady."""
     label = np.random.default_rng(7).random(len(X)) < 0.01 if estimator.split(":")[0] in LABELLED else None
     made = registry.build("estimator", estimator)
-    return noise.raw(X, estimator, None if label is None else label.astype(float)), made.raw_kind  # type: ignore[attr-defined]
+    assert isinstance(made, Estimator)
+    raw = noise.raw(X, estimator, None if label is None else label.astype(float))
+    return raw, made.raw_kind, made.steady
 
 
 def rate_cell(job: tuple[str, str, int, int, str, str]) -> list[float]:
@@ -39,11 +42,11 @@ def rate_cell(job: tuple[str, str, int, int, str, str]) -> list[float]:
     threshold, estimator, fields, n, family, drift = job
     made = [noise.stream(family, drift, n, 11 + 100 * j) for j in range(fields)]
     X = np.column_stack([x for x, _ in made])
-    raw, kind = raw_of(X, estimator)
+    raw, *kind = raw_of(X, estimator)
     counted, found = made[0][1], []
     for rate in RATES:
         try:
-            flag = noise.judged(raw, threshold, rate, kind)[1]
+            flag = noise.judged(raw, threshold, rate, *kind)[1]
         except ValueError:
             found.append(np.nan)
             continue
@@ -102,8 +105,8 @@ class Bench:
                 row = [family]
                 for share, side in product((0.01, 0.05), noise.SIDES):
                     x, bad = noise.corrupted(family, share, side, n)
-                    raw, kind = raw_of(x, self.estimators[0])
-                    flagged = noise.judged(raw, threshold, 1e-3, kind)[1][500:] == 1
+                    raw, *kind = raw_of(x, self.estimators[0])
+                    flagged = noise.judged(raw, threshold, 1e-3, *kind)[1][500:] == 1
                     late = bad[500:]
                     row.append(f"{100 * flagged[late].mean():.1f}% {flagged[~late].mean() / 1e-3:.2f}")
                 lines.append(row)
@@ -136,8 +139,8 @@ class Bench:
                 row = [name]
                 for estimator in self.estimators:
                     X = np.column_stack([family(np.random.default_rng([16, j]), n) for j in range(self.fields)])
-                    raw, kind = raw_of(X, estimator)
-                    flag = noise.judged(raw, threshold, 1e-3, kind)[1] == 1
+                    raw, *kind = raw_of(X, estimator)
+                    flag = noise.judged(raw, threshold, 1e-3, *kind)[1] == 1
                     most = flag[: n // 500 * 500].reshape(-1, 500).sum(axis=1).max()
                     row.append(f"{flag.mean() / 1e-3:.2f} {most}")
                 lines.append(row)
@@ -151,8 +154,8 @@ class Bench:
             for seed in range(200):
                 x = np.random.default_rng(seed).normal(size=3000)
                 x[2000:] += 50.0
-                raw, kind = raw_of(x, self.estimators[0])
-                flagged = np.flatnonzero(noise.judged(raw, threshold, 1e-3, kind)[1][2000:2300] == 1)
+                raw, *kind = raw_of(x, self.estimators[0])
+                flagged = np.flatnonzero(noise.judged(raw, threshold, 1e-3, *kind)[1][2000:2300] == 1)
                 gaps = np.flatnonzero(np.diff(flagged) > 20)  # a later flag on its own is a false one
                 last.append((flagged[gaps[0]] if len(gaps) else flagged[-1]) + 1 if len(flagged) else 0)
             print(
@@ -176,8 +179,8 @@ class Bench:
             table(f"`{threshold}`: flags that differ, {n:,} records", header, lines)
 
 
-def _swapped(raw: tuple[np.ndarray, str], threshold: str) -> tuple[np.ndarray, str, float, str]:
-    return raw[0], threshold, 1e-3, raw[1]
+def _swapped(raw: tuple[np.ndarray, str, bool], threshold: str) -> tuple[np.ndarray, str, float, str, bool]:
+    return raw[0], threshold, 1e-3, raw[1], raw[2]
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""Detection on public labelled streams, through the command line, beside detectors from PyPI."""

@@ -37,6 +37,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     follow: bool = False
     field: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ("auto",)
     by: tuple[str, ...] = ()
     time: str = ""
     label: str = ""
@@ -85,11 +86,17 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def features(self) -> list[ComponentSpec]:
         """What is derived from records, `gap` and `flatline` included."""
         found = list(self.derive)
+        if self.named_categories():
+            found.append(ComponentSpec("categories", {"field": "+".join(self.categories)}))
         if self.gap:
             found.append(ComponentSpec("gap", {"limit": self.gap}))
         if self.flatline:
             found.append(ComponentSpec("flatline", {"length": self.flatline}))
         return found
+
+    def named_categories(self) -> tuple[str, ...]:
+        """The text fields to watch that are asked for by name or pattern."""
+        return () if self.categories == ("auto",) else self.categories
 
     def components(self, features: Sequence[Any]) -> tuple[ComponentSpec, ComponentSpec]:
         """Estimator and threshold; where none is asked for, those that suit what is watched.
@@ -386,6 +393,8 @@ def to_yaml(resolved: Resolved) -> str:
             value = None
         elif isinstance(value, ComponentSpec):
             value = registry.spelled(registry.build(name, value))
+        elif name == "categories":
+            value = list(value) or "none"
         elif name == "derive":
             value = [registry.spelled(registry.build("feature", each)) for each in value]
         elif isinstance(value, Silence):

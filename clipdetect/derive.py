@@ -14,6 +14,7 @@ import numpy as np
 
 from clipdetect.components import Feature, Params, Rows, State
 from clipdetect.keys import KeyTable
+from clipdetect.numerics.categories import is_text
 from clipdetect.numerics.hashing import category, joined
 from clipdetect.numerics.words import matching
 
@@ -73,10 +74,11 @@ class Derivation:
     def bind(self, base: Sequence[str], params: Params) -> None:
         """Learn the columns that are open. Raises ValueError where two features make the same column."""
         self._base = {name: j for j, name in enumerate(base)}
-        replaced: set[str] = set()
+        numbers = [name for name in base if not is_text(name)]
+        replaced = {name for name in base if is_text(name)}
         self.derived, self.alarms, self.makers = [], [], {}
         for each in self.features:
-            each.bind(base, params)
+            each.bind(base if getattr(each, "texts", False) else numbers, params)
             if each.replaces:
                 replaced.update(name for name, kind in each.inputs() if kind == "number")
             (self.alarms if each.alarms else self.derived).extend(each.names())
@@ -107,7 +109,7 @@ class Derivation:
             for name, kind in feature.inputs():
                 if kind == "category":
                     categories[name] = None
-                elif name not in made:
+                elif name not in made and not is_text(name):
                     numbers[name] = None
             made.update(feature.names())
         entities = dict.fromkeys(name for per in self.tables for name in per.split("+"))

@@ -32,7 +32,7 @@ from clipdetect.scored import Scored
 from clipdetect.sink import ClosedPipe, Sink
 from clipdetect.source import FULL_READ, Interrupted, Signals, Source
 from clipdetect.verdicts import Verdicts
-from clipdetect.wiring import options, selection
+from clipdetect.wiring import brought, options, selection
 
 FORK_FROM = 1 << 24  # bytes of state from which a checkpoint is saved by a child process
 CLOSED_PIPE, FOUND, FAILED = 141, 10, 1  # exit codes
@@ -84,7 +84,7 @@ class Pipeline:
         self.fingerprint = fingerprint(config, features)
         self.detector = config.detector(features)
         self.detector.paces_engine = False  # that depends on what the input does
-        self.selection = selection(config, self.detector, "*" in derive)
+        self.selection = selection(config, self.detector, derive)
         try:
             self.detector.open_columns(self.selection.columns)
         except ValueError as error:
@@ -253,8 +253,7 @@ class Pipeline:
 
     def _settle(self, made: type[Format]) -> None:
         """What the format decides: the features where none are asked for, and whether records have times."""
-        asked = self.config.field or self.config.derive
-        derive = () if asked else made.derive
+        derive = brought(self.config, made, self.derived_from, bool(self.detector.keys.clock))
         if derive != self.derived_from:
             if self.detector.keys.clock:
                 old, new = (", ".join(each) or "the fields themselves" for each in (self.derived_from, derive))

@@ -50,6 +50,17 @@ def _split_names(value: Any) -> tuple[str, ...]:
     return _names([part.strip() for part in value.split(",") if value] if isinstance(value, str) else value)
 
 
+def _categories(value: Any) -> tuple[str, ...]:
+    """Names, or `auto`; `none` is no name."""
+    names = _split_names(value)
+    for alone in ("auto", "none"):
+        if alone in names and len(names) > 1:
+            raise ValueError(f"{alone} stands alone, got {', '.join(names)}")
+    if any("+" in name for name in names):
+        raise ValueError("must be names of fields; for combinations use --derive rare:field=A+B")
+    return () if names == ("none",) else names
+
+
 def _text(value: Any) -> str:
     text: str = coerce(value, str)
     if "\0" in text:
@@ -182,6 +193,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "input_format": _format,
     "field": _names,
     "exclude": _names,
+    "categories": _categories,
     "by": _split_names,
     "time": _text,
     "pattern": _regex,

@@ -7,10 +7,15 @@ from collections.abc import Sequence
 
 from clipdetect.config import Config
 from clipdetect.detector import Detector
+from clipdetect.errors import ConfigError
 from clipdetect.explain import MARKS
+from clipdetect.features.categories import Categories
 from clipdetect.formats.beside import subject
-from clipdetect.formats.select import Selection
-from clipdetect.records import FormatOptions
+from clipdetect.formats.select import FOUND, Selection
+from clipdetect.records import Format, FormatOptions
+
+RECORDS = ("csv", "tsv", "ssv", "jsonl", "json")  # formats whose texts can be categories
+FOUND_TEXTS = ("*", "categories")  # all measures, and the texts that repeat
 
 
 def options(config: Config, detector: Detector, more: Sequence[str] = ()) -> FormatOptions:
@@ -41,12 +46,30 @@ def options(config: Config, detector: Detector, more: Sequence[str] = ()) -> For
     )
 
 
-def selection(config: Config, detector: Detector, measures: bool = False) -> Selection:
+def brought(config: Config, made: type[Format], before: Sequence[str], learned: bool) -> tuple[str, ...]:
+    """The features that records of a format bring along; "*": all measures too.
+
+    before : those of the run so far. learned : whether anything was learned with them; a state goes on with the
+    categories it has.
+    """
+    if config.named_categories() and made.name not in RECORDS:
+        raise ConfigError(f"--categories: {made.name} records have none; use --derive rare:field=NAME")
+    if config.field or config.derive or config.recipe:
+        return ()
+    own = tuple(made.derive)
+    if own or config.by or config.categories != (FOUND,) or made.name not in RECORDS:
+        return own
+    return tuple(before) if learned and tuple(before) in ((), FOUND_TEXTS) else FOUND_TEXTS
+
+
+def selection(config: Config, detector: Detector, derive: Sequence[str] = ()) -> Selection:
     """The fields to watch: those asked for; else, where columns are derived, what these need; else all measures.
 
-    measures : all measures beside what is derived.
+    derive : what the format brings.
     """
-    features = detector.features.features
+    measures = "*" in derive
+    features = [each for each in detector.features.features if not isinstance(each, Categories)]
+    texts = config.named_categories() or ((FOUND,) if "categories" in derive else ())
     fields, watch, needed = config.field, True, []
     if not fields and not all(each.alarms for each in features):
         fields = tuple(dict.fromkeys(name for each in features for name in each.watches()))
@@ -56,4 +79,4 @@ def selection(config: Config, detector: Detector, measures: bool = False) -> Sel
         made = {name for each in (config.pattern, *config.extract) for name in re.compile(each).groupindex}
         needed = [name for names in detector.features.wanted() for name in map(subject, names) if name not in made]
     reserved = (*config.by, config.time, config.label)
-    return Selection(fields, config.exclude, config.max_fields, reserved, watch, needed)
+    return Selection(fields, config.exclude, config.max_fields, reserved, watch, needed, texts)

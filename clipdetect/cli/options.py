@@ -126,6 +126,11 @@ _FLAGS: tuple[Callable[[Any], Any], ...] = (
         help="A field or pattern not to watch; repeatable. [default: none]",
     ),
     _value(
+        "Input", "--categories", metavar="auto|none|NAME[,NAME]", shell_complete=complete_field,
+        help="Text fields to watch by how rare their values are: names or patterns; auto is those of the first 1,000 "
+        "records that repeat, where neither --field, --derive, --by nor a recipe is given. [default: auto]",
+    ),
+    _value(
         "Input", "-b", "--by", metavar="NAME[,NAME]", shell_complete=complete_field,
         help="One model per distinct value of these fields. [default: one model for all]",
     ),

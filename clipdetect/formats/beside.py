@@ -10,6 +10,7 @@ import numpy as np
 
 from clipdetect.formats.shape import shape
 from clipdetect.formats.values import ABSENT, category, joint_key, key_text, look_up, number, seconds, truth
+from clipdetect.numerics.categories import field_of
 from clipdetect.numerics.hashing import MISSING
 from clipdetect.records import FormatOptions
 
@@ -21,7 +22,7 @@ FOUND = category("found")
 def subject(name: str) -> str:
     """The field that a category is made of: `message` for `shape(message)`, `error` for `error~Denied`."""
     found = _MADE.fullmatch(name)
-    return (found["of"] or found["field"]) if found else name
+    return (found["of"] or found["field"]) if found else field_of(name)
 
 
 def wanted(options: FormatOptions) -> list[str]:

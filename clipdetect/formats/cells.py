@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import orjson
 
-from clipdetect.formats.values import LARGEST
+from clipdetect.formats.values import LARGEST, cell
 
 NUMERIC = b"0123456789+-.eE "
 
@@ -50,3 +51,17 @@ def _cell_by_cell(lines: list[bytes], delimiter: bytes, places: Sequence[int], n
 
 def _usual(X: np.ndarray) -> bool:
     return bool((np.abs(X) < LARGEST).all())
+
+
+def as_json(text: str) -> Any:
+    """A cell as a JSON value: a number with its own text where that is JSON, empty as null."""
+    if not text:
+        return None
+    value, kind = cell(text)
+    if kind:
+        return text
+    try:
+        own = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return value
+    return orjson.Fragment(text.strip()) if type(own) in (int, float) else value

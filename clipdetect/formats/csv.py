@@ -12,11 +12,13 @@ import orjson
 from clipdetect.errors import ConfigError, InputError
 from clipdetect.formats.annotate import mark_cells, names, texts, words
 from clipdetect.formats.beside import beside, wanted
-from clipdetect.formats.cells import numeric_columns
+from clipdetect.formats.cells import as_json, numeric_columns
+from clipdetect.formats.codes import Codes, coded, mixed_columns
 from clipdetect.formats.lines import Lines, prepend
 from clipdetect.formats.objects import BOM, Rows, Unreadable, dumps
 from clipdetect.formats.select import Selection
 from clipdetect.formats.values import cell, said
+from clipdetect.numerics.categories import field_of, is_text
 from clipdetect.records import Annotation, Batch, FormatOptions, Problem
 
 __all__ = ["Csv"]
@@ -43,6 +45,7 @@ class Csv(Lines):
         self._held: list[bytes] = []  # what came between the header and the first record
         self._bands: list[str] = []
         self._rendered: list[str] | None = None
+        self.codes = Codes(self.missing)
 
     def start(self, name: str) -> None:
         super().start(name)
@@ -153,10 +156,15 @@ class Csv(Lines):
         selection, options = self.selection, self.options
         if selection.careful or options.objects:
             return None
-        places = [self.header.index(name) if name in self.header else -1 for name in selection.columns]
+        names = [field_of(column) for column in selection.columns]
+        places = [self.header.index(name) if name in self.header else -1 for name in names]
         if min(places, default=0) < 0 or not (places or wanted(options)):
             return None
-        X = numeric_columns(lines, self.delimiter, places, self.width) if places else np.empty((len(lines), 0))
+        X: np.ndarray | None = np.empty((len(lines), 0))
+        if any(map(is_text, selection.columns)):
+            X = mixed_columns(lines, self.delimiter, places, list(map(is_text, selection.columns)), self.codes)
+        elif places:
+            X = numeric_columns(lines, self.delimiter, places, self.width)
         if X is None:
             return None
         selection.records += len(lines)
@@ -219,8 +227,11 @@ class Csv(Lines):
         if selection.careful:
             before = len(selection.columns)
             for name, value in columns.items():
-                if not cell(value)[1]:
+                kind = cell(value)[1]
+                if not kind:
                     selection.number(name)
+                elif selection.seeks and kind == "text":
+                    selection.text(name, value)
             if len(selection.columns) > before:
                 rows.opened.append((len(rows.rows), len(selection.columns)))
         elif len(selection.known) > len(selection.met):
@@ -230,7 +241,11 @@ class Csv(Lines):
         selection.records += 1
         found = []
         for name in selection.columns:
-            text = columns.get(name)
+            text = columns.get(field_of(name))
+            if is_text(name):
+                selection.met.add(name)
+                found.append(coded(text or None))
+                continue
             read, kind = (float("nan"), "missing") if text is None else cell(text)
             if kind:
                 rows.values.add(kind, line, name, said(kind, text))
@@ -320,7 +335,11 @@ class Csv(Lines):
     def _banded(self, first: np.ndarray) -> list[str]:
         """Columns that get bands: those asked for by name, and those that the first record (d,) has."""
         pairs = zip(self.selection.columns, first, strict=False)
-        return [name for name, value in pairs if name in self.selection.fields or not np.isnan(value)]
+        return [
+            name
+            for name, value in pairs
+            if not is_text(name) and (name in self.selection.fields or not np.isnan(value))
+        ]
 
     # -- writing ------------------------------------------------------------------------------
 
@@ -401,20 +420,6 @@ def unique(row: list[str]) -> list[str]:
             name, n = f"{base}_{n}", n + 1
         found.append(name)
     return found
-
-
-def as_json(text: str) -> Any:
-    """A cell as a JSON value: a number with its own text where that is JSON, empty as null."""
-    if not text:
-        return None
-    value, kind = cell(text)
-    if kind:
-        return text
-    try:
-        own = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return value
-    return orjson.Fragment(text.strip()) if type(own) in (int, float) else value
 
 
 def flat(record: dict[str, Any], prefix: str = "") -> dict[str, str]:

@@ -18,9 +18,11 @@ import msgspec
 import numpy as np
 
 from clipdetect.formats.beside import beside, wanted
+from clipdetect.formats.codes import Codes
 from clipdetect.formats.objects import DEEPEST, Rows, Values, too_deep
 from clipdetect.formats.select import Selection
 from clipdetect.formats.values import ABSENT, LARGEST, said
+from clipdetect.numerics.categories import field_of, is_text
 from clipdetect.records import Batch, FormatOptions
 
 MISSING: float = struct.unpack("<d", struct.pack("<Q", 0xFFF8000000000000))[0]  # NaN with its sign bit set
@@ -68,6 +70,7 @@ class Fast:
         self.options, self.selection, self.taken = options, selection, taken
         self.usable = not (selection.lists or options.objects or options.coerce or options.extract)
         self.forbid = True
+        self.codes = Codes()
         self._made_for: tuple[int, int] | None = None
         self._refused = self._wait = self._since = self._blocks = 0
 
@@ -89,8 +92,10 @@ class Fast:
     def _make(self) -> None:
         selection, options = self.selection, self.options
         root = Node()
-        self._beside = wanted(options)
-        self._paths = [*selection.columns, *self._beside]
+        self._numbers = [name for name in selection.columns if not is_text(name)]
+        self._texts = [field_of(name) for name in selection.columns if is_text(name)]
+        self._beside = list(dict.fromkeys([*self._texts, *wanted(options)]))
+        self._paths = [*self._numbers, *self._beside]
         number: tuple[Any, Any] = (float | None, MISSING)
         for name in self.taken:
             root.types[name] = (Never, None)
@@ -114,7 +119,7 @@ class Fast:
                         break
                 if "." in name:
                     root.types.setdefault(name, (msgspec.Raw, None))
-        both = not set(self._beside).isdisjoint(selection.columns)  # watched, and taken by a feature as it stands
+        both = not set(self._beside).isdisjoint(self._numbers)  # watched, and taken by a feature as it stands
         self.usable = self.usable and not (both or root.ambiguous())
         if not self.usable:
             return
@@ -122,7 +127,7 @@ class Fast:
         self._decode = msgspec.json.Decoder(made).decode
         self._nested = any("." in path for path in self._paths)
         self._getters = [self._getter(root, path) for path in self._paths]
-        flat = [self._attribute(root, path) for path in selection.columns]
+        flat = [self._attribute(root, path) for path in self._numbers]
         self._all: Callable[[Any], Any] = operator.attrgetter(*flat) if flat else lambda record: ()
         self._made_for = (len(selection.columns), len(selection.known))
 
@@ -198,7 +203,7 @@ class Fast:
         self, lines: list[bytes], records: list[Any], places: np.ndarray, first_line: int, values: Values
     ) -> Batch | None:
         selection, options = self.selection, self.options
-        n, d = len(records), len(selection.columns)
+        n, d = len(records), len(self._numbers)
         if self._nested:
             X = np.array([[get(record) for get in self._getters[:d]] for record in records], np.float64)
         else:
@@ -217,7 +222,21 @@ class Fast:
         def column(name: str) -> list[Any]:
             return list(map(self._getters[d + self._beside.index(name)], records))
 
+        if self._texts:
+            X = self._with_codes(X, [column(name) for name in self._texts])
         return Batch(lines, places, X, **beside(options, column))
+
+    def _with_codes(self, numbers: np.ndarray, texts: list[list[Any]]) -> np.ndarray:
+        """All columns, from those of numbers and the values of the text fields."""
+        selection = self.selection
+        X = np.empty((len(numbers), len(selection.columns)))
+        own = np.array([is_text(name) for name in selection.columns])
+        X[:, ~own] = numbers
+        for j, values in zip(np.flatnonzero(own).tolist(), texts, strict=True):
+            X[:, j] = self.codes.of(values)
+            if selection.columns[j] not in selection.met and any(each is not ABSENT for each in values):
+                selection.met.add(selection.columns[j])
+        return X
 
     def _problems(self, X: np.ndarray, places: np.ndarray, first_line: int, values: Values) -> None:
         """Count what is missing or null."""
@@ -225,10 +244,10 @@ class Fast:
         gone = np.isnan(X)
         if not gone.any():
             if len(X) and len(selection.met) < len(selection.columns):
-                selection.met.update(selection.columns)
+                selection.met.update(self._numbers)
             return
         missing = gone & np.signbit(X)
-        selection.met.update(name for name, some in zip(selection.columns, ~missing.all(axis=0), strict=True) if some)
+        selection.met.update(name for name, some in zip(self._numbers, ~missing.all(axis=0), strict=True) if some)
         order = []
         for kind, found in (("missing", missing), ("null", gone & ~missing)):
             count = int(np.count_nonzero(found))
@@ -237,7 +256,7 @@ class Fast:
                 order.append((i, j, kind, count))
         for i, j, kind, count in sorted(order):
             line = first_line + int(places[i])
-            values.add(kind, line, selection.columns[j], said(kind, None), count)
+            values.add(kind, line, self._numbers[j], said(kind, None), count)
         X[gone] = math.nan
 
 

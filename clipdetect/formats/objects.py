@@ -13,8 +13,10 @@ import orjson
 from clipdetect.errors import ConfigError
 from clipdetect.formats.annotate import names
 from clipdetect.formats.beside import beside
+from clipdetect.formats.codes import coded
 from clipdetect.formats.select import Selection, leaves
 from clipdetect.formats.values import ABSENT, look_up, number, said
+from clipdetect.numerics.categories import field_of, is_text
 from clipdetect.records import Batch, FormatOptions, Problem, ValueProblem
 
 DEEPEST = 950  # levels of nesting, a little less than Python's own limit, which depends on the moment
@@ -126,8 +128,11 @@ class Rows:
             before = len(selection.columns)
             for name, value in leaves(record, "", selection.lists):
                 selection.learn(name)
-                if not number(value, options.coerce)[1]:
+                kind = number(value, options.coerce)[1]
+                if not kind:
                     selection.number(name)
+                elif selection.seeks and kind in ("text", "boolean"):
+                    selection.text(name, value)
             if len(selection.columns) > before:
                 self.opened.append((len(self.rows), len(selection.columns)))
         else:
@@ -139,6 +144,12 @@ class Rows:
         selection.records += 1
         row = []
         for name in selection.columns:
+            if is_text(name):
+                value = look_up(record, field_of(name))
+                if value is not ABSENT:
+                    selection.met.add(name)
+                row.append(coded(value))
+                continue
             value = record.get(name, ABSENT)
             if value is ABSENT:
                 value = look_up(record, name)

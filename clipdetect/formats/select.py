@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import math
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from clipdetect.formats import times
+from clipdetect.formats.values import cell, key_text
+from clipdetect.numerics.categories import column_of, field_of, is_text
+from clipdetect.numerics.hashing import category
+
 DISCOVERY = 1000  # readable records after which the set of fields is settled
 LOOK_AGAIN = 100  # records that are read with care even where all fields are named, to know what there is
 MOST_NAMES = 2000  # names remembered
+FOUND = "auto"  # the texts that repeat are categories
+LEAST_SEEN, REPEATS = 8, 4  # a text repeats once it was there this often, and this often per different value,
+PRESENT = 10  # and in every so many records; rarer ones tell what sort of record it is, each a column
+MOST_TEXTS = 64  # fields found in this way
 NO_MEASURE = {
     "time", "ts", "timestamp", "date", "datetime", "epoch", "@timestamp", "id", "seq", "index", "pid", "port", "label",
 }  # fmt: skip
@@ -41,13 +51,21 @@ def leaves(value: Any, prefix: str, lists: bool) -> Iterator[tuple[str, Any]]:
         yield prefix, value
 
 
+def measures(name: str) -> bool:
+    """Whether a field is watched where none is named."""
+    last = re.split(r"\.", name)[-1].lower()
+    return not (last in NO_MEASURE or last.endswith(("_at", "_id")) or "[" in name)
+
+
 class Selection:
     """The columns of a stream, in the order in which they opened.
 
     fields : names or globs the user asked for; none = every measure found. exclude : not these.
     reserved : names that are never features (`--by`, `--time`, `--label`).
     columns : names of the open columns. records : readable records seen. frozen : no more open.
-    lists : whether list elements are looked at. watch : whether anything is, where no fields are named.
+    texts : names or globs of text fields to watch as categories, or `auto`; their columns hold codes, under
+    the names of `numerics.categories`. lists : whether list elements are looked at.
+    watch : whether anything is, where no fields are named.
     needed : names that something else takes from the records, so that a misspelt one can be told.
     memory : what a format has to remember, as plain JSON values; part of a snapshot.
     """
@@ -60,17 +78,23 @@ class Selection:
         reserved: Sequence[str],
         watch: bool = True,
         needed: Sequence[str] = (),
+        texts: Sequence[str] = (),
     ) -> None:
         self.fields, self.exclude, self.max_fields = list(fields), list(exclude), max_fields
         self.reserved = {name for name in reserved if name}
-        self.columns: list[str] = [name for name in dict.fromkeys(fields) if not is_glob(name)][:max_fields]
-        self.lists = any("[" in name for name in (*fields, *reserved))
-        self.watch, self.needed = watch, list(needed)
+        self.texts = list(texts)
+        named = [name for name in texts if name != FOUND]
+        asked = [*dict.fromkeys(fields), *map(column_of, dict.fromkeys(named))]
+        self.columns: list[str] = [name for name in asked if not is_glob(name)][:max_fields]
+        self.lists = any("[" in name for name in (*fields, *reserved, *texts))
+        self.watch, self.needed = watch, [*needed, *named]
+        self.seeks = FOUND in texts or any(map(is_glob, texts))  # whether texts are looked for
+        self.candidates: dict[str, tuple[int, list[int]] | None] = {}  # how often, and which values; None: no category
         self.memory: dict[str, Any] = {}
         self.records = 0
         self.known: dict[str, None] = {}
         self.met: set[str] = set()  # columns that some record had
-        self._settled = not any(map(is_glob, fields)) if fields else not watch
+        self._settled = not self.seeks and (not any(map(is_glob, fields)) if fields else not watch)
         self._wanted: dict[str, bool] = {}
         self._named: set[str] = set()
         self._messages: list[str] = []
@@ -98,8 +122,7 @@ class Selection:
             return False
         if self.fields or not self.watch:
             return matches(name, self.fields)
-        last = re.split(r"\.", name)[-1].lower()
-        return not (last in NO_MEASURE or last.endswith(("_at", "_id")) or "[" in name)
+        return measures(name)
 
     def number(self, name: str) -> None:
         """A record has a number under this name: open its column, or say why not."""
@@ -114,6 +137,41 @@ class Selection:
         else:
             self.columns = [*self.columns, name]
             self.met.add(name)
+            self.candidates[name] = None
+
+    def text(self, name: str, value: str | bool) -> None:
+        """A record has a text, or true or false, under this name: open its column where that is a category."""
+        column = column_of(name)
+        if column in self.met:
+            return
+        if column in self.columns:
+            self.met.add(column)
+        elif self.seeks and not self.frozen and len(self.columns) < self.max_fields and self._repeats(name, value):
+            self.columns = [*self.columns, column]
+            self.met.add(column)
+
+    def _repeats(self, name: str, value: str | bool) -> bool:
+        if name not in self.candidates:
+            none = name in self.reserved or name in self.columns or matches(name, self.exclude)
+            if FOUND in self.texts:
+                none = none or not measures(name) or sum(map(is_text, self.columns)) >= MOST_TEXTS
+            else:
+                none = none or not matches(name, self.texts)
+            if none and len(self.candidates) >= MOST_NAMES:
+                return False
+            self.candidates[name] = None if none else (0, [])
+        found = self.candidates[name]
+        if found is None or FOUND not in self.texts:
+            return found is not None
+        if isinstance(value, str) and (not cell(value)[1] or math.isfinite(times.seconds(value))):
+            self.candidates[name] = None  # numbers and times
+            return False
+        count, seen = found[0] + 1, found[1]
+        own = category(key_text(value))
+        if own not in seen:
+            seen.append(own)
+        self.candidates[name] = (count, seen) if len(seen) <= DISCOVERY // REPEATS else None
+        return count >= max(LEAST_SEEN, REPEATS * len(seen)) and PRESENT * count > self.records
 
     def _say(self, name: str, message: str) -> None:
         if name not in self._named and len(self._named) < MOST_NAMES:
@@ -138,7 +196,8 @@ class Selection:
         """A message for each field named by the user that no record had."""
         found = []
         for name in dict.fromkeys((*self.fields, *self.needed)):
-            if any(matches(seen, [name]) or seen.startswith(name + ".") for seen in (*self.met, *self.known)):
+            met = [*map(field_of, self.met), *self.known]
+            if any(matches(seen, [name]) or seen.startswith(name + ".") for seen in met):
                 continue
             near = difflib.get_close_matches(name, list(self.known), 1)
             hint = f", did you mean {near[0]!r}?" if near else ""
@@ -148,7 +207,10 @@ class Selection:
 
     def snapshot(self) -> dict[str, Any]:
         """All of it as plain JSON values."""
+        if self.candidates and self.frozen:
+            self.candidates = {}
         return {
+            "candidates": dict(self.candidates),
             "columns": self.columns,
             "records": self.records,
             "known": list(self.known),
@@ -160,5 +222,7 @@ class Selection:
         """Go back to a snapshot."""
         self.columns, self.records = list(saved["columns"]), int(saved["records"])
         self.known, self.met = dict.fromkeys(saved["known"]), set(saved["met"])
+        found = saved.get("candidates", {})  # states of earlier versions have none
+        self.candidates = {name: each and (each[0], list(each[1])) for name, each in found.items()}
         self.memory.clear()  # formats hold on to it
         self.memory.update(saved["memory"])

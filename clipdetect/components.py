@@ -258,6 +258,7 @@ class Estimator(Component):
 
     raw_kind : `residual` (signed, around 0, |raw| is the strangeness), `distance` (>= 0, 0 = as
         expected) or `level` (any location, higher = stranger).
+    takes_decades : whether columns that are -log10 of a probability already are evidence to it as they are.
     steady : whether raw scores keep one unit by themselves, through all that they have adapted to, so that a
         threshold has to follow their law slowly only, and a burst of high ones can stand out for as long as it lasts.
     """
@@ -265,6 +266,7 @@ class Estimator(Component):
     kind = "estimator"
     raw_kind: RawKind = "residual"
     steady: bool = False
+    takes_decades: bool = False
 
     def step(self, state: State, slots: np.ndarray, rows: Rows) -> tuple[np.ndarray, ...]:
         """raw (n,), expected (n, d), scale (n, d), all before the row is learned, and maybe share (n, d).

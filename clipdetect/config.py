@@ -98,30 +98,35 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         """The text fields to watch that are asked for by name or pattern."""
         return () if self.categories == ("auto",) else self.categories
 
-    def components(self, features: Sequence[Any]) -> tuple[ComponentSpec, ComponentSpec]:
+    def components(self, features: Sequence[Any], many: bool = False) -> tuple[ComponentSpec, ComponentSpec]:
         """Estimator and threshold; where none is asked for, those that suit what is watched.
 
         features : specs of all features. Where only such columns are watched of which the upper side
-        alone is strange, `evidence` and `counted` are right.
+        alone is strange, `evidence` and `counted` are right. many : whether records have several fields.
         """
         made = [registry.get("feature", registry.parse_spec(each).name) for each in features]
         upward = any(each.upward for each in made) and all(each.upward or each.alarms for each in made)
         estimator, threshold = self.estimator, self.threshold
         if upward and not self.field and not estimator.chosen:
             estimator = ComponentSpec("evidence")
+        elif many and not estimator.chosen and all(each.alarms or each.decades for each in made):
+            own = {"slow": {"fields": estimator.params}} if estimator.params else {}
+            estimator = ComponentSpec("horizons", own, chosen=False)
         if estimator.name == "evidence" and not threshold.chosen:
             threshold = ComponentSpec("counted")
         return estimator, threshold
 
-    def detector(self, features: Sequence[Any] | None = None) -> Detector:
+    def detector(self, features: Sequence[Any] | None = None, many: bool = False) -> Detector:
         """The detector that this configuration asks for; `features` instead of its own, where given.
+
+        many : whether records have several fields.
 
         Raises ConfigError where it cannot be made.
         """
         from clipdetect.detector import Detector
 
         features = self.features() if features is None else features
-        estimator, threshold = self.components(features)
+        estimator, threshold = self.components(features, many)
         try:
             return Detector(
                 estimator,
@@ -143,13 +148,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError(str(error)) from error
 
 
-def fingerprint(config: Config, features: Sequence[Any] | None = None) -> dict[str, Any]:
+def fingerprint(config: Config, features: Sequence[Any] | None = None, many: bool = False) -> dict[str, Any]:
     """The settings that a saved state belongs to, as plain JSON values; components with all parameters.
 
-    features : specs of all features, the configuration's own where left out.
+    features : specs of all features, the configuration's own where left out. many : whether records have
+    several fields.
     """
     features = config.features() if features is None else features
-    estimator, threshold = config.components(features)
+    estimator, threshold = config.components(features, many)
     return {
         "estimator": registry.resolved(registry.build("estimator", estimator)),
         "threshold": registry.resolved(registry.build("threshold", threshold)),
@@ -315,7 +321,12 @@ def _settle(chosen: dict[str, _Given]) -> list[str]:
     changes = chosen.get("on_change")
     if changes and changes.value == "rebase" and not (chosen.get("changepoint") and chosen["changepoint"].value):
         problems.append(f"{changes.place}: {_named(changes)}rebase needs a change-point detector: --changepoint NAME")
-    feedback = chosen.get("feedback")
+    feedback, threshold = chosen.get("feedback"), chosen.get("threshold")
+    if feedback and feedback.value and threshold and not _calibrated(threshold.value):
+        problems.append(
+            f"{feedback.place}: {_named(feedback)}labels move a probability; "
+            f"threshold {threshold.value.name!r} has none"
+        )
     if feedback and feedback.value and not (chosen.get("label") and chosen["label"].value):
         problems.append(f"{feedback.place}: {_named(feedback)}nothing to learn from: name the truth by --label")
     pattern, format = chosen.get("pattern"), chosen.get("input_format")
@@ -331,6 +342,13 @@ def _settle(chosen: dict[str, _Given]) -> list[str]:
                 if each in watched.value:
                     problems.append(f"{watched.place}: {each!r} is {flag(name)} already and cannot be watched too")
     return problems
+
+
+def _calibrated(threshold: ComponentSpec) -> bool:
+    try:
+        return bool(registry.get("threshold", threshold.name).calibrated)
+    except ValueError:
+        return True  # said when it is built
 
 
 def _derive_problems(chosen: dict[str, _Given]) -> Iterator[str]:
@@ -364,7 +382,7 @@ def _merge_patience(chosen: dict[str, _Given]) -> _Given | None:
         raise ValueError(f"{patience.place}: {_named(patience)}estimator {spec.name!r} has no parameter 'patience'")
     if "patience" in spec.params and patience.layer < asked.layer:
         return None
-    merged = ComponentSpec(spec.name, {**spec.params, "patience": patience.value})
+    merged = ComponentSpec(spec.name, {**spec.params, "patience": patience.value}, spec.chosen)
     chosen["estimator"] = asked._replace(value=merged)
     return patience
 
@@ -389,7 +407,8 @@ def to_yaml(resolved: Resolved) -> str:
         if name == "recipe" and value:
             value, origin = "", f"{origin}: {value}, spelled out below"
         if isinstance(value, ComponentSpec) and not value.chosen:  # spelled out, it would be chosen from then on
-            origin += f": {suited[name].name}"
+            own = suited[name].name
+            origin += f": {own}, or horizons where records have several fields" if own == "level" else f": {own}"
             value = None
         elif isinstance(value, ComponentSpec):
             value = registry.spelled(registry.build(name, value))

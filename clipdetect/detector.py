@@ -91,7 +91,7 @@ class Detector:
         self.features = Derivation([_component("feature", each, Feature) for each in features], max_keys, hidden)
         self.params = Params(self.engine, float(rate), int(warmup), self.estimator.raw_kind, labelled=labelled)
         self.params.steady = self.estimator.steady
-        self.rebase, self.bands, self.seed, self.feedback = rebase, bands, seed, feedback
+        self.rebase, self.bands, self.seed, self.feedback = rebase, bands, seed, feedback and self.threshold.calibrated
         self.keys = KeyTable(max_keys)
         self.base: list[str] = []  # columns that the caller hands in
         self.columns: list[str] = []  # those watched and the derived ones, in order of appearance

@@ -32,7 +32,7 @@ from clipdetect.scored import Scored
 from clipdetect.sink import ClosedPipe, Sink
 from clipdetect.source import FULL_READ, Interrupted, Signals, Source
 from clipdetect.verdicts import Verdicts
-from clipdetect.wiring import brought, options, selection
+from clipdetect.wiring import brought, options, selection, several
 
 FORK_FROM = 1 << 24  # bytes of state from which a checkpoint is saved by a child process
 CLOSED_PIPE, FOUND, FAILED = 141, 10, 1  # exit codes
@@ -61,6 +61,7 @@ class Pipeline:
     def __init__(self, config: Config, signals: Signals, talk: Talk, sink: Sink) -> None:
         self.config, self.signals, self.talk, self.sink = config, signals, talk, sink
         self.derived_from: tuple[str, ...] = ()  # features that the input's format brought along
+        self.many: bool | None = None  # whether records have several fields, once the first one has told
         self.verdicts = Verdicts(config)
         self._build(())
         self.feedback: list[Any] = []  # what people said of flags, kept in the state file
@@ -79,11 +80,7 @@ class Pipeline:
     def _build(self, derive: Sequence[str]) -> None:
         """Detector, selection of fields and options of formats; `derive` are features beside the configured ones."""
         config = self.config
-        self.derived_from = tuple(derive)
-        features = [*(each for each in derive if each != "*"), *config.features()]
-        self.fingerprint = fingerprint(config, features)
-        self.detector = config.detector(features)
-        self.detector.paces_engine = False  # that depends on what the input does
+        self._model(derive)
         self.selection = selection(config, self.detector, derive)
         try:
             self.detector.open_columns(self.selection.columns)
@@ -91,6 +88,23 @@ class Pipeline:
             raise ConfigError(str(error)) from error
         self.options = options(config, self.detector, self.verdicts.categories())
         self.selection_then = self.selection.snapshot()  # as it was when the last block was written
+
+    def _model(self, derive: Sequence[str]) -> None:
+        """The detector alone."""
+        self.derived_from = tuple(derive)
+        features = [*(each for each in derive if each != "*"), *self.config.features()]
+        self.fingerprint = fingerprint(self.config, features, bool(self.many))
+        self.detector = self.config.detector(features, bool(self.many))
+        self.detector.paces_engine = False  # that depends on what the input does
+
+    def _suit(self, batch: Batch) -> None:
+        """The default model by the first record: for several fields, or for one series and no categories."""
+        if self.many is None and len(batch.rows):
+            self.many, base = several(self.config, batch, self.selection.columns), self.detector.base
+            without = not self.many and not self.config.estimator.chosen and self.selection.forget_texts()
+            if self.many or without:
+                self._model(() if without else self.derived_from)
+                self.detector.open_columns(base)
 
     # -- the whole run ------------------------------------------------------------------------
 
@@ -278,6 +292,7 @@ class Pipeline:
             stop = batch.problems[0]
             batch = batch.until(stop.piece)
         self.talk.problems(source.name, batch.problems, batch.values)
+        self._suit(batch)
         if self.config.state:
             self.detector.begin()
             self.verdicts.begin()
@@ -363,17 +378,7 @@ class Pipeline:
         self.talk.detail("watching " + (", ".join(self.detector.columns) or "no field"))
 
     def _counters(self) -> list[str]:
-        evicted = self.detector.evicted
-        found = [
-            f"{self.records:,} records, {self.flagged:,} flagged, {len(self.detector.keys):,} keys"
-            + (f", {evicted:,} evicted" if evicted else "")
-        ]
-        found += self.verdicts.told()
-        if self.order.steps_back:
-            found.append(
-                f"{self.order.steps_back:,} records are earlier than the one before; they count as of its time"
-            )
-        return found
+        return self.verdicts.told(self.detector, self.order, self.records, self.flagged)
 
     # -- state --------------------------------------------------------------------------------
 
@@ -389,7 +394,8 @@ class Pipeline:
             return False
         head, keys, arrays = state.load(path)
         features = [*(each for each in head["derived_from"] if each != "*"), *self.config.features()]
-        state.check_config(path, head["config"], fingerprint(self.config, features))
+        self.many = head.get("many")
+        state.check_config(path, head["config"], fingerprint(self.config, features, bool(self.many)))
         self._build(head["derived_from"])
         try:
             self.selection.restore(head["selection"])
@@ -424,6 +430,7 @@ class Pipeline:
             "records": self.records,
             "fields": self.detector.columns,
             "derived_from": list(self.derived_from),
+            "many": self.many,
             "config": self.fingerprint,
             "selection": self.selection_then,
             "followed": self.followed,

@@ -13,7 +13,7 @@ from clipdetect.detector import Detector
 from clipdetect.errors import ConfigError
 from clipdetect.explain import Texts, annotation
 from clipdetect.incidents import GROUP_SILENCE, Incidents
-from clipdetect.records import Annotation, Batch, Reason
+from clipdetect.records import Annotation, Batch, Order, Reason
 from clipdetect.scored import Scored
 
 
@@ -68,11 +68,15 @@ class Verdicts:
 
         return annotation(self.config, detector, scored, texts, join)
 
-    def told(self) -> list[str]:
-        """What there is to say at the end."""
-        found = [f"{self.muted:,} flags muted by {self.config.events}"] if self.muted else []
+    def told(self, detector: Detector, order: Order, records: int, flagged: int) -> list[str]:
+        """What there is to say of a run so far."""
+        evicted = f", {detector.evicted:,} evicted" if detector.evicted else ""
+        found = [f"{records:,} records, {flagged:,} flagged, {len(detector.keys):,} keys{evicted}"]
+        found += [f"{self.muted:,} flags muted by {self.config.events}"] if self.muted else []
         if self.incidents is not None and self.incidents.opened:
             found.append(f"{self.incidents.opened:,} incidents, with {self.incidents.joined:,} further flags in them")
+        if order.steps_back:
+            found.append(f"{order.steps_back:,} records are earlier than the one before; they count as of its time")
         return found
 
     # -- going back, saving -------------------------------------------------------------------

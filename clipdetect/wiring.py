@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+import numpy as np
+
+from clipdetect import registry
 from clipdetect.config import Config
 from clipdetect.detector import Detector
 from clipdetect.errors import ConfigError
 from clipdetect.explain import MARKS
 from clipdetect.features.categories import Categories
 from clipdetect.formats.beside import subject
-from clipdetect.formats.select import FOUND, Selection
-from clipdetect.records import Format, FormatOptions
+from clipdetect.formats.select import FOUND, Selection, is_glob
+from clipdetect.numerics.categories import is_text
+from clipdetect.records import Batch, Format, FormatOptions
 
 RECORDS = ("csv", "tsv", "ssv", "jsonl", "json")  # formats whose texts can be categories
 FOUND_TEXTS = ("*", "categories")  # all measures, and the texts that repeat
@@ -57,9 +61,26 @@ def brought(config: Config, made: type[Format], before: Sequence[str], learned: 
     if config.field or config.derive or config.recipe:
         return ()
     own = tuple(made.derive)
-    if own or config.by or config.categories != (FOUND,) or made.name not in RECORDS:
+    if own or config.by or config.categories != (FOUND,) or made.name not in RECORDS or not _takes_decades(config):
         return own
     return tuple(before) if learned and tuple(before) in ((), FOUND_TEXTS) else FOUND_TEXTS
+
+
+def _takes_decades(config: Config) -> bool:
+    """Whether the estimator asked for, or the default for several fields, can make use of rarities."""
+    spec = config.estimator
+    return not spec.chosen or bool(registry.get("estimator", spec.name).takes_decades)
+
+
+def several(config: Config, batch: Batch, columns: Sequence[str]) -> bool:
+    """Whether records are several fields rather than one series: by what is asked for, else by the first record.
+
+    columns : names of the columns of the batch, which has a record.
+    """
+    if config.field and not any(map(is_glob, config.field)):
+        return len(set(config.field)) > 1
+    numbers = [j for j, name in enumerate(columns[: batch.X.shape[1]]) if not is_text(name)]
+    return int(np.count_nonzero(np.isfinite(batch.X[0, numbers]))) != 1
 
 
 def selection(config: Config, detector: Detector, derive: Sequence[str] = ()) -> Selection:

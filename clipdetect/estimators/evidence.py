@@ -151,6 +151,7 @@ class Evidence(Estimator):
     """
 
     raw_kind = "distance"
+    takes_decades = True
     scale_free = False
 
     def __init__(self, counter: str = "", surprise: bool = True) -> None:

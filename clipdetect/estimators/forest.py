@@ -323,6 +323,7 @@ class Forest(Estimator):
     """
 
     raw_kind = "level"
+    takes_decades = True
     steady = True
 
     def __init__(self, trees: int = 64, sample: int = 128, reservoir: int = 256, horizon: int = 10_000) -> None:

@@ -132,7 +132,7 @@ class Sum(Estimator):
         given, expected, scale = [], None, None
         for name, child in self.children().items():
             assert isinstance(child, Estimator)
-            raw, centre, unit = child.step(child_state(state, name), slots, rows)
+            raw, centre, unit, *_ = child.step(child_state(state, name), slots, rows)
             given.append(np.abs(raw) if child.raw_kind == "residual" else raw)
             if expected is None or scale is None:
                 expected, scale = centre, unit

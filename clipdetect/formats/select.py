@@ -150,6 +150,13 @@ class Selection:
             self.columns = [*self.columns, column]
             self.met.add(column)
 
+    def forget_texts(self) -> bool:
+        """Look for no more texts that repeat; whether they were looked for."""
+        found = FOUND in self.texts
+        if found:
+            self.texts, self.seeks = [], False
+        return found
+
     def _repeats(self, name: str, value: str | bool) -> bool:
         if name not in self.candidates:
             none = name in self.reserved or name in self.columns or matches(name, self.exclude)

@@ -28,6 +28,7 @@ RARE, RARER = 1.30103, 2.0  # scores that 1 in 20 and 1 in 100 reach
 KEPT = 150.0  # records that the counts still stand for after another law was seen
 BUSY_OVER = 32.0  # records over which the share of rare ones is taken
 BUSY = 0.3  # the share from which it is a burst
+ONSET, SURELY = 16, 4.0  # records before a burst is one whose counts are taken back, where scores are at least this
 FEWEST_DUE = 0.1  # records that the rate should flag within the horizon; the tail is continued over two decades
 ZERO_NODE = 6  # the node below y = 1
 
@@ -87,6 +88,18 @@ def count(y, k, side, counts):
     j = min(int(t), NODES - 2)
     counts[k, side, j] += 1.0 - (t - j)
     counts[k, side, j + 1] += t - j
+
+
+@kernel
+def take_back(k, onset, counts):
+    """Uncount what a burst had counted before it was known to be one. onset: (K, 16) places on the nodes, -1 none."""
+    for m in range(ONSET):
+        t = onset[k, m]
+        if t >= 0.0:
+            j = min(int(t), NODES - 2)
+            counts[k, 0, j] = max(counts[k, 0, j] - (1.0 - (t - j)), 0.0)
+            counts[k, 0, j + 1] = max(counts[k, 0, j + 1] - (t - j), 0.0)
+        onset[k, m] = -1.0
 
 
 @kernel
@@ -189,8 +202,8 @@ def remaining(k, counts):
 @kernel
 def step(
     raw, slots, learn, signed, natural, steady, pace, scale_rate, patience, start, horizon, limit, prior, beyond,
-    counts, table, far, alike, before, surprised, watched, low, high, busy, lasting, scales, sides, run, seen, since,
-    zeros, location, spread, judged, last, score, flag,
+    counts, table, far, alike, before, surprised, watched, low, high, busy, lasting, onset, scales, sides, run, seen,
+    since, zeros, location, spread, judged, last, score, flag,
 ):  # fmt: skip
     """Score each raw value, then learn it.
 
@@ -234,6 +247,13 @@ def step(
                 lasting[k] = lasting[k] + 1 if busy[k] > BUSY else 0
                 if not held:
                     count(y, k, side, counts)
+                if steady:
+                    onset[k, seen[k] % ONSET] = (
+                        min(max(place(y), 0.0), NODES - 1.0) if u >= SURELY and not held else -1.0
+                    )
+                    if lasting[k] == 1:
+                        take_back(k, onset, counts)
+                        far[k] = refit(k, seen[k], alike[k], prior, counts, table, beyond)
                 near = same and abs(e - before[k]) <= NEAR * max(abs(e), abs(before[k]))
                 alike[k] += ((1.0 if near else 0.0) - alike[k]) / ALIKE_OVER
                 before[k] = e
@@ -285,8 +305,8 @@ class Tail(Threshold):
 
     Parameters
     ----------
-    horizon : records after which a count has lost its weight, >= 1000. Longer steadies rates under
-        .001 and prolongs the adaptation to another law. [records]
+    horizon : records after which a count has lost its weight, >= 1000; twice as many where the estimator keeps its
+        raw scores in one unit. Longer steadies rates under .001 and prolongs the adaptation to another law. [records]
     patience : how many records a burst of rare scores must last before it counts, 0 = every record counts at once.
         Only where the estimator keeps its raw scores in one unit (`fields`, `forest`): its bursts stay
         flagged meanwhile. [records]
@@ -297,7 +317,7 @@ class Tail(Threshold):
 
     State
     -----
-    166 numbers a key: 1.3 KB.
+    182 numbers a key: 1.5 KB.
 
     Notes
     -----
@@ -331,6 +351,7 @@ class Tail(Threshold):
             "high": ((), np.float64),
             "busy": ((), np.float64),
             "lasting": ((), np.int64),
+            "onset": ((ONSET,), np.float64),
             "scales": ((2,), np.float64),
             "sides": ((2,), np.float64),
             "run": ((2,), np.int64),
@@ -357,11 +378,12 @@ class Tail(Threshold):
         score, flag = np.full(n, np.nan), np.zeros(n, np.int8)
         natural = self.params.raw_kind == "distance"
         steady = self.params.steady
+        horizon = float(self.horizon * (2 if steady else 1))
         scale_rate = SCALE_RATE if self.signed else STEADY_RATE if steady else OTHER_RATE
         arrays = [state[name] for name in self.state_spec(0)]
         self.run(
             step, n, raw, slots, rows.learn, self.signed, natural, steady, PACE[self.params.steady], scale_rate,
-            self.patience, self._start, float(self.horizon), -math.log10(self.params.rate), self._prior,
+            self.patience, self._start, horizon, -math.log10(self.params.rate), self._prior,
             np.empty((3, NODES)), *arrays, score, flag,
         )  # fmt: skip
         return score, flag

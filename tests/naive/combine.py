@@ -8,8 +8,8 @@ import math
 class Unit:
     """Clipped location and spread of one number."""
 
-    def __init__(self) -> None:
-        self.seen, self.location, self.spread = 0, 0.0, 0.0
+    def __init__(self, pace: float = 0.002) -> None:
+        self.seen, self.location, self.spread, self.pace = 0, 0.0, 0.0, pace
 
     def deviation(self, value: float) -> float:
         d = value - self.location
@@ -21,7 +21,7 @@ class Unit:
 
     def learn(self, value: float) -> None:
         d = value - self.location
-        rate = max(0.002, 1 / (self.seen + 1))
+        rate = max(self.pace, 1 / (self.seen + 1))
         if self.seen == 0:
             self.location = value
         elif self.spread > 0:

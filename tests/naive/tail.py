@@ -100,6 +100,7 @@ class NaiveTail:
     def __init__(self, start: int = 32, horizon: int = 10_000, rate: float = 0.01, patience: int | None = None) -> None:
         self.start, self.horizon, self.rate = start, horizon, rate
         self.patience, self.busy, self.lasting = patience, 0.0, 0  # patience: of a steady estimator's
+        self.onset: list[float] = []  # sizes of the last 16 records that surely were rare, nan for others
         self.first: list[float] = []
         self.zeros = self.seen = self.since = 0
         self.alike = self.before = 0.0
@@ -154,11 +155,11 @@ class NaiveTail:
             self.count(abs(e) / self.scale[int(e < 0)], int(e < 0))
         self.table, self.node = fit(self.counts, self.seen, self.alike)
 
-    def count(self, y: float, side: int) -> None:
+    def count(self, y: float, side: int, by: float = 1.0) -> None:
         at = min(max((math.log(y) - GRID[0]) / 0.1, 0.0), 47.0) if y > 0 else 0.0
         j = min(int(at), 46)
-        self.counts[side, j] += 1 - (at - j)
-        self.counts[side, j + 1] += at - j
+        for node, share in ((j, 1 - (at - j)), (j + 1, at - j)):
+            self.counts[side, node] = max(self.counts[side, node] + by * share, 0.0)
 
     def learn_one(self, e: float) -> None:
         side = int(e < 0)
@@ -169,6 +170,14 @@ class NaiveTail:
             self.count(y, side)
         self.busy += ((score >= 1.30103) - self.busy) / 32
         self.lasting = self.lasting + 1 if self.busy > 0.3 else 0
+        if self.patience is not None:
+            self.onset = [*self.onset, y if score >= 4 and not held else math.nan][-16:]
+            if self.lasting == 1:
+                for each in self.onset:
+                    if not math.isnan(each):
+                        self.count(each, 0, -1.0)
+                self.onset = []
+                self.table, self.node = fit(self.counts, self.seen, self.alike)
         near = abs(e - self.before) <= 0.05 * max(abs(e), abs(self.before))
         self.alike += (near - self.alike) / 500
         self.before = e

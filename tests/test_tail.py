@@ -87,7 +87,7 @@ def bursts(n: int, length: int, seed: int = 3) -> np.ndarray:
 def test_scores_of_a_steady_estimator_equal_those_of_the_twin() -> None:
     x = bursts(12_000, 300)
     tail = make(kind="level", steady=True, patience=100)
-    unit, twin = NaiveUnit(pace=0.00005), NaiveTail(rate=0.0001, patience=100)
+    unit, twin = NaiveUnit(pace=0.00005), NaiveTail(rate=0.0001, patience=100, horizon=20_000)
     score, _ = step(tail, fresh(tail), x)
     expected = []
     for value in x.tolist():
@@ -109,6 +109,14 @@ def test_burst_of_a_steady_estimator_stays_flagged_until_patience_ends() -> None
     x = np.where(np.arange(20_000) < 8000, bursts(20_000, 0), bursts(20_000, 0) + 1.5)  # for good
     flag = step(tail := make(kind="level", steady=True), fresh(tail), x)[1] == 1
     assert flag[8000:10_900].mean() > 0.97 and flag[13_000:].mean() < 0.02
+
+
+def test_bursts_that_fill_the_stream_are_learned() -> None:
+    x = np.where(np.arange(40_000) // 500 % 2 == 1, bursts(40_000, 0) + 1.5, bursts(40_000, 0))
+    x[:10_000] = bursts(10_000, 0)
+    flag = step(tail := make(kind="level", steady=True), fresh(tail), x)[1] == 1
+    assert flag[10_500:11_000].mean() > 0.9
+    assert flag[30_000:].mean() < 0.01
 
 
 @pytest.mark.skipif(not available(), reason="needs numba")

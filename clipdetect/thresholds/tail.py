@@ -28,6 +28,7 @@ RARE, RARER = 1.30103, 2.0  # scores that 1 in 20 and 1 in 100 reach
 KEPT = 150.0  # records that the counts still stand for after another law was seen
 BUSY_OVER = 32.0  # records over which the share of rare ones is taken
 BUSY = 0.3  # the share from which it is a burst
+MOST_HELD = 0.4  # of a horizon's records; where more would be bursts they are the normal
 ONSET, SURELY = 16, 4.0  # records before a burst is one whose counts are taken back, where scores are at least this
 FEWEST_DUE = 0.1  # records that the rate should flag within the horizon; the tail is continued over two decades
 ZERO_NODE = 6  # the node below y = 1
@@ -202,7 +203,7 @@ def remaining(k, counts):
 @kernel
 def step(
     raw, slots, learn, signed, natural, steady, pace, scale_rate, patience, start, horizon, limit, prior, beyond,
-    counts, table, far, alike, before, surprised, watched, low, high, busy, lasting, onset, scales, sides, run, seen,
+    counts, table, far, alike, before, surprised, watched, low, high, busy, lasting, idle, onset, scales, sides, run, seen,
     since, zeros, location, spread, judged, last, score, flag,
 ):  # fmt: skip
     """Score each raw value, then learn it.
@@ -217,7 +218,7 @@ def step(
         same = True
         if not math.isfinite(e):
             continue
-        held = steady and busy[k] > BUSY and lasting[k] <= patience
+        held = steady and busy[k] > BUSY and lasting[k] <= patience and idle[k] < MOST_HELD
         if not signed:
             value = min(max(e, -1e300), 1e300)
             same = not natural or abs(value - last[k]) <= NEAR * max(abs(value), abs(last[k]))
@@ -243,15 +244,16 @@ def step(
             u = read(y, k, table)
             score[i] = six_digits(u)
             if learn[i]:
+                was = busy[k]
                 busy[k] += ((1.0 if u >= RARE else 0.0) - busy[k]) / BUSY_OVER
                 lasting[k] = lasting[k] + 1 if busy[k] > BUSY else 0
+                idle[k] += ((1.0 if held else 0.0) - idle[k]) / min(horizon, seen[k] + 1.0)
                 if not held:
                     count(y, k, side, counts)
                 if steady:
-                    onset[k, seen[k] % ONSET] = (
-                        min(max(place(y), 0.0), NODES - 1.0) if u >= SURELY and not held else -1.0
-                    )
-                    if lasting[k] == 1:
+                    sure = u >= SURELY and not held
+                    onset[k, seen[k] % ONSET] = min(max(place(y), 0.0), NODES - 1.0) if sure else -1.0
+                    if was <= BUSY and busy[k] > BUSY and patience > 0 and idle[k] < MOST_HELD:
                         take_back(k, onset, counts)
                         far[k] = refit(k, seen[k], alike[k], prior, counts, table, beyond)
                 near = same and abs(e - before[k]) <= NEAR * max(abs(e), abs(before[k]))
@@ -309,7 +311,7 @@ class Tail(Threshold):
         raw scores in one unit. Longer steadies rates under .001 and prolongs the adaptation to another law. [records]
     patience : how many records a burst of rare scores must last before it counts, 0 = every record counts at once.
         Only where the estimator keeps its raw scores in one unit (`fields`, `forest`): its bursts stay
-        flagged meanwhile. [records]
+        flagged meanwhile. Where bursts take up more than .4 of the horizon they are learned at once. [records]
 
     Cost
     ----
@@ -351,6 +353,7 @@ class Tail(Threshold):
             "high": ((), np.float64),
             "busy": ((), np.float64),
             "lasting": ((), np.int64),
+            "idle": ((), np.float64),
             "onset": ((ONSET,), np.float64),
             "scales": ((2,), np.float64),
             "sides": ((2,), np.float64),

@@ -100,6 +100,7 @@ class NaiveTail:
     def __init__(self, start: int = 32, horizon: int = 10_000, rate: float = 0.01, patience: int | None = None) -> None:
         self.start, self.horizon, self.rate = start, horizon, rate
         self.patience, self.busy, self.lasting = patience, 0.0, 0  # patience: of a steady estimator's
+        self.idle = 0.0  # share of late records that were held
         self.onset: list[float] = []  # sizes of the last 16 records that surely were rare, nan for others
         self.first: list[float] = []
         self.zeros = self.seen = self.since = 0
@@ -121,7 +122,8 @@ class NaiveTail:
         return float(np.interp(at, np.arange(48), self.table))
 
     def held(self) -> bool:
-        return self.patience is not None and self.busy > 0.3 and self.lasting <= self.patience
+        steady = self.patience is not None and self.busy > 0.3
+        return steady and self.lasting <= (self.patience or 0) and self.idle < 0.4
 
     def learn(self, e: float) -> None:
         if len(self.first) < self.start:
@@ -168,11 +170,14 @@ class NaiveTail:
         self.watch(score, y)
         if not held:
             self.count(y, side)
+        was = self.busy
         self.busy += ((score >= 1.30103) - self.busy) / 32
+        patience = self.patience or 0
         self.lasting = self.lasting + 1 if self.busy > 0.3 else 0
+        self.idle += (held - self.idle) / min(self.horizon, self.seen + 1)
         if self.patience is not None:
             self.onset = [*self.onset, y if score >= 4 and not held else math.nan][-16:]
-            if self.lasting == 1:
+            if was <= 0.3 < self.busy and patience > 0 and self.idle < 0.4:
                 for each in self.onset:
                     if not math.isnan(each):
                         self.count(each, 0, -1.0)

@@ -123,6 +123,37 @@ def test_a_shift_within_the_range_is_evidence() -> None:
     assert run(x)[0][2500:2600].max() > 0.43
 
 
+def test_a_shift_that_only_the_hour_gives_away_is_evidence() -> None:
+    x, time = daily(6000)
+    quiet = int(np.argmin(x[5000:5288])) + 5000
+    x[quiet - 20 : quiet + 20] += 10.0  # still within the range of the day, and slower than its own swing
+    with_times, without = run(x, time)[0], run(x)[0]
+    part = slice(quiet - 20, quiet + 20)
+    assert with_times[part].max() > 0.36
+    assert with_times[part].max() > without[part].max() + 0.3
+
+
+def test_a_short_range_counts_less() -> None:
+    x = np.arange(4000) % 2.0
+    found = [run(np.append(x[:n], 1.5))[0][-1] / run(np.append(x, 1.5))[0][-1] for n in (100, 1000)]
+    assert found == pytest.approx([0.5 * 1.025, 0.91 * 1.025], rel=0.05)
+
+
+def test_a_look_at_a_record_is_what_learning_it_says() -> None:
+    x, time = daily(900)
+    time[::5] = np.nan
+    estimator = Extremes()
+    state = fresh(estimator, 1)
+    for i in range(900):
+        rows = rows_of(x[i : i + 1], time[i : i + 1])
+        learned = {name: array.copy() for name, array in state.items()}
+        rows.learn = np.zeros(1, bool)
+        look = estimator.step(state, np.zeros(1, np.int64), rows)
+        state = learned
+        rows.learn = np.ones(1, bool)
+        assert same(look, estimator.step(state, np.zeros(1, np.int64), rows)), i
+
+
 def test_a_burst_of_noise_is_evidence() -> None:
     rng = np.random.default_rng(5)
     x = rng.normal(size=3000) + np.repeat([0.0, 40.0, 0.0], 1000)  # so that the range has room

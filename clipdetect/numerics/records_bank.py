@@ -1,4 +1,4 @@
-"""The record bank: nine statistics of one field, the range that each has ever covered, and what it means to leave it.
+"""The record bank: thirteen statistics of a field, the range that each ever covered, and what it means to leave it.
 
 A range stretches at once when a value leaves it, but by a clipped step, so that one outlier cannot own it, and
 shrinks slowly towards its middle. All state arrays have the key's slot as first axis and the field as last.
@@ -12,20 +12,18 @@ from clipdetect.jit import kernel
 
 DAY = 86400.0  # seconds
 BINS = 96  # of the day table: quarters of an hour
-LEVEL, SEASON, SHIFT, VOLATILITY = 0, 1, 2, 6  # first of each family among the statistics
-STATISTICS, PAIRS, HORIZONS = 9, 4, 3
+LEVEL, SEASON, SHIFT, TIMED_SHIFT, VOLATILITY = 0, 1, 2, 6, 10  # first of each family among the statistics
+STATISTICS, PAIRS, HORIZONS = 13, 4, 3
 AVERAGES, TRACKERS = PAIRS + 2, HORIZONS + 1
 UNREADABLE = 1e150  # larger values would overflow
 
 # Numbers that were chosen rather than derived; kernels get them as an array, in this order.
 CONSTANTS = {
-    "forget": 1.0 / 50_000,  # of half a range, a record
+    "forget": 1.0 / 100_000,  # of half a range, a record
     "stretch": 1.5,  # ranges by which one record stretches a range at most
-    "base": 0.2,  # evidence of any new extreme
-    "half": 0.1,  # ranges beyond the extreme that make half of the rest
-    "weight level": 1.0,
-    "weight season": 0.3,
-    "weight shift": 1.0,
+    "unit": 0.1,  # ranges beyond an extreme, of which a third is half of the evidence that one statistic can give
+    "young": 100.0,  # values after which evidence counts half
+    "weight season": 0.3,  # of the evidence of the level and of a shift, which is the unit
     "weight volatility": 0.7,
     "average 1": 0.3,  # rates of the averages; a pair is an average and the second next slower one
     "average 2": 0.1,
@@ -45,8 +43,8 @@ CONSTANTS = {
     "season clip": 3.0,  # scales of the seasonal residual
     "season scale": 0.001,  # rate of that scale
 }
-FORGET, STRETCH, BASE, HALF, WEIGHT, AVERAGE, TRACKER = 0, 1, 2, 3, 4, 8, 14
-TRACKER_CLIP, LEAST_SCALE, PEAK, FLOOR, BIN_RATE, BIN_CLIP, BIN_SCALE = 18, 19, 20, 21, 22, 23, 24
+FORGET, STRETCH, UNIT, YOUNG, SEASON_WEIGHT, VOLATILITY_WEIGHT, AVERAGE, TRACKER = 0, 1, 2, 3, 4, 5, 6, 12
+TRACKER_CLIP, LEAST_SCALE, PEAK, FLOOR, BIN_RATE, BIN_CLIP, BIN_SCALE = 16, 17, 18, 19, 20, 21, 22
 
 
 @kernel
@@ -78,9 +76,9 @@ def track(v, k, a, j, n, learn, c, mean, scale, peak):
 
 @kernel
 def beyond(v, k, s, j, c, high, low):
-    """Evidence in [0, 1] that v leaves the range of statistic s: 0 within, from `base` just beyond to 1 far out.
+    """Evidence in [0, 1] that v leaves the range of statistic s: 0 within, 1 far out.
 
-    high, low: (K, 9, d).
+    high, low: (K, 13, d).
     """
     excess = v - high[k, s, j]
     if excess <= 0.0:
@@ -88,12 +86,12 @@ def beyond(v, k, s, j, c, high, low):
     if excess <= 0.0:
         return 0.0
     width = high[k, s, j] - low[k, s, j]
-    return c[BASE] + (1.0 - c[BASE]) * (excess / (excess + c[HALF] * width))
+    return math.sqrt(excess / (excess + c[UNIT] * width))
 
 
 @kernel
 def widen(v, k, s, j, c, high, low):
-    """The range of statistic s shrinks a little, and stretches towards v. high, low: (K, 9, d)."""
+    """The range of statistic s shrinks a little, and stretches towards v. high, low: (K, 13, d)."""
     width = high[k, s, j] - low[k, s, j]
     step = 0.5 * c[FORGET] * width
     top = high[k, s, j] - step

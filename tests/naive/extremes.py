@@ -46,7 +46,7 @@ class Range:
         low, high = self.edges
         width, middle = high - low, (high + low) / 2
         over = max(v - high, low - v)
-        evidence = 0.2 + 0.8 * over / (over + 0.1 * width) if over > 0 else 0.0
+        evidence = math.sqrt(over / (over + 0.1 * width)) if over > 0 else 0.0
         high -= (high - middle) / self.memory
         low += (middle - low) / self.memory
         most = self.clip * width if width else math.inf
@@ -56,6 +56,20 @@ class Range:
             low -= min(low - v, most)
         self.edges = [low, high]
         return evidence
+
+
+class Shifts:
+    """Four differences of a fast average that has seen the value and a slow one that has not."""
+
+    def __init__(self, memory: float, clip: float) -> None:
+        self.n, self.averages = 0, np.zeros(6)
+        self.ranges = [Range(memory, clip) for _ in range(4)]
+
+    def step(self, v: float) -> float:
+        before = self.averages.copy()
+        self.averages += np.maximum(AVERAGES, 1 / (self.n + 1)) * (v - self.averages)
+        self.n += 1
+        return max(self.ranges[p].step(self.averages[p] - before[p + 2]) for p in range(4))
 
 
 class Day:
@@ -90,14 +104,13 @@ class Day:
 class NaiveExtremes:
     """One field of one key. `step(x, time)` is its evidence, NaN in the first 68 values; then x is learned."""
 
-    def __init__(self, memory: float = 50_000, clip: float = 1.5) -> None:
+    def __init__(self, memory: float = 100_000, clip: float = 1.5) -> None:
         self.n, self.origin = 0, 0.0
         self.trackers = [Tracker(rate) for rate in TRACKERS]
-        self.averages = np.zeros(6)
         self.volatility = np.zeros(3)
         self.day = Day()
         self.level, self.season = Range(memory, clip), Range(memory, clip)
-        self.shifts = [Range(memory, clip) for _ in range(4)]
+        self.shifts, self.timed_shifts = Shifts(memory, clip), Shifts(memory, clip)
         self.volatilities = [Range(memory, clip) for _ in range(3)]
 
     def step(self, x: float, time: float = math.nan) -> float:
@@ -106,13 +119,14 @@ class NaiveExtremes:
         v = x - self.origin
         evidence = self.level.step(v)
         residual = math.nan if math.isnan(time) else self.day.step(v, time, self.trackers[3].mean)
+        shift = self.shifts.step(v)
         if not math.isnan(residual):
             evidence += 0.3 * self.season.step(residual)
-        before = self.averages.copy()
-        self.averages += np.maximum(AVERAGES, 1 / (self.n + 1)) * (v - self.averages)
-        evidence += max(self.shifts[p].step(self.averages[p] - before[p + 2]) for p in range(4))
+            shift = max(shift, self.timed_shifts.step(residual))
+        evidence += shift
         z = np.array([tracker.step(v, self.n) for tracker in self.trackers])
         self.volatility += np.maximum(TRACKERS[:3], 1 / (self.n + 1)) * (np.log(abs(z[:3]) + 0.1) - self.volatility)
         evidence += 0.7 * max(each.step(size) for each, size in zip(self.volatilities, self.volatility, strict=True))
+        evidence *= self.n / (self.n + 100)
         self.n += 1
         return evidence if self.n > 68 else math.nan

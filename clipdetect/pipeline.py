@@ -90,7 +90,6 @@ class Pipeline:
         self.selection_then = self.selection.snapshot()  # as it was when the last block was written
 
     def _model(self, derive: Sequence[str]) -> None:
-        """The detector alone."""
         self.derived_from = tuple(derive)
         features = [*(each for each in derive if each != "*"), *self.config.features()]
         self.fingerprint = fingerprint(self.config, features, bool(self.many))

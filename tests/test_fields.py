@@ -200,7 +200,7 @@ def test_gaps_cost_little():
     X[bad, :3] += 5.0
     X[np.random.default_rng(2).random(X.shape) < 0.2] = np.nan
     raw = run(Fields(memory=1.0), X, "numba")[0]
-    assert (raw[bad][5:] > np.quantile(raw[~bad][200:], 0.9)).mean() > 0.95
+    assert (raw[bad][5:] > np.quantile(raw[~bad][200:], 0.9)).mean() > 0.93
 
 
 def test_a_first_deviation_of_next_to_nothing_does_not_set_the_scale():
@@ -208,6 +208,26 @@ def test_a_first_deviation_of_next_to_nothing_does_not_set_the_scale():
     X[0], X[1] = 0.0, 1e-6
     _, _, scale, _ = run(Fields(), X, "numba")
     assert 0.5 < scale[500:, 0].mean() < 1.5
+
+
+def test_a_scale_that_drifts_is_followed_and_a_burst_hardly_widens_it():
+    X = normal(20_000, 2)
+    size = np.exp(0.5 * np.sin(2 * np.pi * np.arange(20_000) / 18_000))
+    scale = run(Fields(), X * size[:, None], "numba")[2][3000:, 0]
+    ratio = scale / size[3000:]
+    assert ratio.max() / ratio.min() < 2.2
+    X[6000:6300] += 30.0
+    scale = run(Fields(), X, "numba")[2][:, 0]
+    assert scale[6300] < 1.5 * scale[5999]
+
+
+def test_directions_do_not_begin_as_rounding_errors():
+    X = np.column_stack([normal(400, 1), np.full(400, 3.0), np.full(400, 5.0)])
+    state = fresh(Fields(), 3)
+    estimator = Fields()
+    estimator.bind(["a", "b", "c"], Params(engine=Engine("python")))
+    estimator.step(state, np.zeros(400, np.int64), block(X))
+    assert (state["directions"][0, 1] == 0.0).all()
 
 
 def test_restart_adopts_another_level_at_once_and_keeps_the_scales():
@@ -240,11 +260,13 @@ def test_the_kth_largest_is_that_of_a_sorted_list(n, k):
 
 
 def test_of_equal_sizes_the_first_count():
-    chosen = np.empty(5)
-    there = np.array([True, True, False, True, True])
-    mean = mean_log_of_largest(np.array([1.0, 2.0, 9.0, 1.0, 1.0]), there, 2, chosen, np.empty(5))
-    assert chosen.tolist() == [math.log1p(1.0), math.log1p(2.0), 0.0, 0.0, 0.0]
-    assert mean == (math.log1p(1.0) + math.log1p(2.0)) / 2
+    size = np.array([1.0, 2.0, -1.0, 1.0, 1.0])
+    for guess in (0.0, 0.9, 1.0, 1.5, 9.0):
+        chosen = np.empty(5)
+        mean, least = mean_log_of_largest(size, 2, guess, chosen, np.empty(5))
+        assert chosen.tolist() == [math.log(2.0), math.log(3.0), 0.0, 0.0, 0.0]
+        assert mean == (math.log(2.0) + math.log(3.0)) / 2
+        assert least == 1.0
 
 
 @pytest.mark.parametrize(

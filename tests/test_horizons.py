@@ -78,7 +78,7 @@ def test_lone_spikes_within_a_wide_rhythm_and_long_bursts_are_both_flagged() -> 
     X[18_000:18_600] += np.array([300.0, -200.0, 90.0])
     flags = {name: Detector(name, "tail", engine=FAST).step(X).flag == 1 for name in ("horizons", "level")}
     burst = slice(18_010, 18_600)
-    assert flags["horizons"][spikes].mean() > 0.8 and flags["horizons"][burst].mean() > 0.95
+    assert flags["horizons"][spikes].mean() > 0.7 and flags["horizons"][burst].mean() > 0.95
     assert flags["level"][burst].mean() < 0.5
     rest = np.ones(len(X), bool)
     rest[spikes], rest[:3000], rest[17_990:] = False, False, False  # the rhythm is new at first

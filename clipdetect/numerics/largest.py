@@ -42,30 +42,34 @@ def kth_largest(work, n, k):
 
 
 @kernel
-def mean_log_of_largest(size, there, k, chosen, work):
-    """Mean of log(1 + size) over the k largest sizes of the fields that are there; of equal ones the first count.
+def mean_log_of_largest(size, k, guess, chosen, work):
+    """Mean of log(1 + size) over the k largest sizes, and the k-th of them; of equal ones the first count.
 
-    size, there, chosen: (d,); there: whether a field takes part, at least k do. chosen gets the logarithm of
-    those that count, elsewhere 0. work: (d,) scratch.
+    size, chosen: (d,); size: negative where a field takes no part, at least k do. chosen gets the logarithm of
+    those that count, elsewhere 0. guess: at best a little less than the k-th; any gives the same result, >= 0.
+    work: (d,) scratch.
     """
     n = 0
     for j in range(size.shape[0]):
-        chosen[j] = 0.0
-        if there[j]:
+        work[n] = size[j]
+        n += 1 if size[j] >= guess else 0
+    if n < k:
+        n = 0
+        for j in range(size.shape[0]):
             work[n] = size[j]
-            n += 1
+            n += 1 if size[j] >= 0.0 else 0
     least = kth_largest(work, n, k)
     left = k  # places for those as large as the last
-    for j in range(size.shape[0]):
-        if there[j] and size[j] > least:
-            left -= 1
+    for i in range(n):
+        left -= 1 if work[i] > least else 0
     total = 0.0
     for j in range(size.shape[0]):
-        if there[j] and size[j] >= least:
+        chosen[j] = 0.0
+        if size[j] >= least:
             if size[j] == least:
                 if left == 0:
                     continue
                 left -= 1
-            chosen[j] = math.log1p(size[j])
+            chosen[j] = math.log(1.0 + size[j])
             total += chosen[j]
-    return total / k
+    return total / k, least

@@ -28,7 +28,7 @@ RARE, RARER = 1.30103, 2.0  # scores that 1 in 20 and 1 in 100 reach
 KEPT = 150.0  # records that the counts still stand for after another law was seen
 BUSY_OVER = 32.0  # records over which the share of rare ones is taken
 BUSY = 0.3  # the share from which it is a burst
-MOST_HELD = 0.4  # of a horizon's records; where more would be bursts they are the normal
+MOST_HELD = 0.4  # share of bursts, over a horizon, from which on they are the normal
 ONSET, SURELY = 16, 4.0  # records before a burst is one whose counts are taken back, where scores are at least this
 FEWEST_DUE = 0.1  # records that the rate should flag within the horizon; the tail is continued over two decades
 ZERO_NODE = 6  # the node below y = 1
@@ -203,8 +203,8 @@ def remaining(k, counts):
 @kernel
 def step(
     raw, slots, learn, signed, natural, steady, pace, scale_rate, patience, start, horizon, limit, prior, beyond,
-    counts, table, far, alike, before, surprised, watched, low, high, busy, lasting, idle, onset, scales, sides, run, seen,
-    since, zeros, location, spread, judged, last, score, flag,
+    counts, table, far, alike, before, surprised, watched, low, high, busy, lasting, idle, onset, scales, sides, run,
+    seen, since, zeros, location, spread, judged, last, score, flag,
 ):  # fmt: skip
     """Score each raw value, then learn it.
 
@@ -311,7 +311,7 @@ class Tail(Threshold):
         raw scores in one unit. Longer steadies rates under .001 and prolongs the adaptation to another law. [records]
     patience : how many records a burst of rare scores must last before it counts, 0 = every record counts at once.
         Only where the estimator keeps its raw scores in one unit (`fields`, `forest`): its bursts stay
-        flagged meanwhile. Where bursts take up more than .4 of the horizon they are learned at once. [records]
+        flagged meanwhile. Where bursts take up .4 of the horizon they are learned at once. [records]
 
     Cost
     ----

@@ -11,6 +11,18 @@ def clip(value: float, most: float) -> float:
     return min(max(value, -most), most)
 
 
+def stretch(t: float) -> float:
+    """exp of a small number."""
+    return 1 + t + t * t / 2
+
+
+def lesson(t: float) -> float:
+    """What t scales teach a scale."""
+    if t < 1:
+        return t - 1
+    return 2 * (t - 1) if t <= 2.5 else 1.5 * max(0.5, 2 - 1.5 * (t / 2.5 - 1))
+
+
 class Field:
     """Centre and two scales of one field, and those of what directions leave of it."""
 
@@ -41,7 +53,7 @@ class Field:
                 unit = max(self.spread, 0.05)
                 t = (left - self.residual) / unit
                 self.residual += rate * unit * clip(t, 2.5)
-                self.spread = unit * math.exp(0.5 * min(rate, 0.1) * (min(abs(t), 2.5) - 1))
+                self.spread = unit * stretch(0.5 * min(rate, 0.1) * (min(abs(t), 2.5) - 1))
             if self.moves > 0:
                 if self.moves < 8 and abs(d) > 3 * self.wide:
                     self.up = self.down = self.wide = min(abs(d) / 3, 9 * self.wide)
@@ -56,13 +68,13 @@ class Field:
         above, below = self.unit(True), self.unit(False)
         least = min(above, below)
         self.middle += rate * clip(d, least)
-        slow = 0.5 * min(rate, 0.1)
+        slow = min(rate, 0.1)
         if d > 0:
-            self.up = above * math.exp(slow * (min(d / above, 2.5) - 1))
+            self.up = above * stretch(slow * lesson(d / above))
         elif d < 0:
-            self.down = below * math.exp(slow * (min(-d / below, 2.5) - 1))
+            self.down = below * stretch(slow * lesson(-d / below))
         else:
-            self.up, self.down = above * math.exp(-0.5 * slow), below * math.exp(-0.5 * slow)
+            self.up, self.down = above * stretch(-0.5 * slow), below * stretch(-0.5 * slow)
         top = max(self.up, self.down)
         self.wide = top if top > self.wide else self.wide + 0.5 * base * (top - self.wide)
 
@@ -85,7 +97,7 @@ class Direction:
         self.v = [0.0] * d
 
     def exists(self) -> bool:
-        return any(v * v > 0 for v in self.v)
+        return sum(v * v for v in self.v) > 1e-9
 
     def along(self, u: dict[int, float]) -> float:
         if not self.exists():
@@ -130,12 +142,11 @@ class Key:
         answer = self.judge(row, judged, z, left if active else {})
         for p, direction in enumerate(active):
             if not direction.exists():
-                if self.clock > p:
-                    for j in y:
-                        direction.v[j] = y[j]
+                if self.clock > p and sum(each * each for each in y.values()) > 1e-9:
+                    direction.v = [y.get(j, 0.0) for j in range(len(row))]
                 break
             direction.learn(y, max(self.base, 1 / (self.clock + 5)))
-            part = direction.along(y)
+            part = direction.along(y)  # 0 where it has shrunk to nothing
             y = {j: y[j] - part * direction.v[j] for j in y}
         for j in there:
             self.fields[j].learn(row[j], left[j] if active and j in left else None, self.base)
@@ -178,7 +189,7 @@ class Key:
 
 
 def fields(
-    rows: list[list[float]], patience: int = 1000, directions: int = 2, memory: float = 10.0,
+    rows: list[list[float]], patience: int = 1000, directions: int = 2, memory: float = 20.0,
     decades: tuple[int, ...] = (),
 ) -> tuple[list, list, list, list]:  # fmt: skip
     """raw (n,), expected, scale and share (n, d) of one key; decades: the columns that are -log10 of a probability."""

@@ -302,7 +302,7 @@ class Detector:
 
     def _derive(self, places: Mapping[str, Place], rows: Rows, inputs: Inputs) -> np.ndarray | None:
         """Put all columns into `rows.X`, in their places; returns those of features that flag by themselves."""
-        if not self.features.features:
+        if not self.features.features and self.columns == self.base:  # else some are texts that nothing takes
             return None
         place = {name: j for j, name in enumerate(self.columns)}
         full = np.full((len(rows.X), len(self.columns)), np.nan)

@@ -145,6 +145,8 @@ def test_help_shows_every_default():
     special = {
         "field": "every numeric field of the first 1,000 records, but times, identifiers and labels",
         "by": "one model for all",
+        "categories": "auto",
+        "estimator": "horizons where records have several numbers, level for one or with --by",
         "max_line": "16M",
         "min_change": "0",
         "changepoint": "none",

@@ -14,7 +14,7 @@ SPECS = (
     "log", "log:field=a,unit=0.01,keep=true", "diff", "diff:field=b,per_second=true,counter=true", "rate",
     "rate:of=a,where=b>=5", "rate:shape=window,where=x=1", "distinct:field=x,window=10s", "distinct:field=x+y+z,log=no",
     "interval", "hour", "hour:weekly=true,offset=-3.5", "rare:field=x,half_life=3,buckets=64", "rare:field=x+z,given=y",
-    "template:field=y", "gap:limit=5s", "flatline:length=2", "flatline:field=a,length=3",
+    "template:field=y", "categories", "gap:limit=5s", "flatline:length=2", "flatline:field=a,length=3",
 )  # fmt: skip
 NASTY = (0.0, -0.0, 5e-324, 1e-300, 1.7e308, -1.7e308, 9e149, 1e150, np.inf, -np.inf, np.nan, 1.0, 1.0)
 each = pytest.mark.parametrize("spec", SPECS)

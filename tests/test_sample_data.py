@@ -97,7 +97,7 @@ def test_defaults_find_the_faults_with_and_without_the_label(name: str, key: str
     truth = [row["label"] == "1" for row in records(text, name)]
     flags = flagged(DATA / name, "--label", "label", *by)
     found = sum(flag and bad for flag, bad in zip(flags, truth, strict=True))
-    assert found >= 0.9 * sum(truth)
+    assert found >= (0.9 if key else 0.6) * sum(truth)  # of several fields without a key bursts are judged, too
     assert sum(flags) - found <= 2.0 * RATE * (len(truth) - sum(truth))
     bare = tmp_path / name
     bare.write_text(without_label(text, name))

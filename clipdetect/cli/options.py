@@ -187,7 +187,8 @@ _FLAGS: tuple[Callable[[Any], Any], ...] = (
     ),
     _value(
         "Model", "-e", "--estimator", metavar="SPEC", shell_complete=complete("estimator"),
-        help="name or name:param=value,...; see 'clipdetect list'. [default: level]",
+        help="name or name:param=value,...; see 'clipdetect list'. [default: horizons where records have several "
+        "numbers, level for one or with --by]",
     ),
     _value(
         "Model", "-t", "--threshold", metavar="SPEC", shell_complete=complete("threshold"),

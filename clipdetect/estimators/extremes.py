@@ -187,6 +187,7 @@ def step(
 class Extremes(Estimator):
     """New extremes of a series: of its level, of what is left of its day, of its shifts and of its volatility.
 
+    Best for single series that people watch: few, early alarms, with `budget`.
     Evidence, not a deviation: 0 for most records, and above 0 where a field leaves a range that it has always kept to
     so far. Made for single series and the threshold `budget`, together one or few alerts an episode: jumps, slow shifts
     and bursts of a metric. With --time it also knows the time of day. Of several fields the one with the most evidence

@@ -245,6 +245,7 @@ def step(
 class Fields(Estimator):
     """Records of many fields: the mean of the largest deviations, each field alone and against what goes with it.
 
+    Best for many numeric fields with bursts, drift and lasting faults.
     Every field has a centre and a scale on either side, learned by clipped steps, so that a burst of gross
     records does not make itself normal. Two main directions, learned on line, say what fields do together; a
     field is also judged by what they leave of it. The log(1 + deviation) of the 1.5 sqrt(fields) strangest
@@ -257,7 +258,7 @@ class Fields(Estimator):
     Parameters
     ----------
     patience : how long a burst must last to become the new normal, about, >= 10: on three data sets a shift of 5 units
-        in half of the fields is normal after at most 700 records at 1000, one of 20 units after 1,350 to 2,400. More
+        in half of the fields is normal after at most 700 records at 1000, one of 20 units after 1,350 to 2,450. More
         follows drift more slowly. [records]
     directions : how many main directions the fields are compared with, >= 0. 0 judges each field alone, for
         fields that do not go together in a lasting way.

@@ -131,6 +131,7 @@ def clipped_ratio(residual, per):
 class Forecast(Estimator):
     """Eight clipped forecasters mixed by their recent loss, per field; sees spikes and level shifts.
 
+    Best for single series with memory or drift: spikes and level shifts.
     Five clipped averages at rates 1/2 to 1/200, the last value, an autoregression over the last eight values and,
     where records have times, a table of the time of day. Every value moves each of them by a bounded step [1]_, and
     the forecast is their mean weighted by recent loss. The raw score is (value - forecast) in standard deviations.

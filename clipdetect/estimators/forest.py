@@ -266,6 +266,7 @@ def step(
 class Forest(Estimator):
     """Isolation forest that learns on line: how few random splits cut a record off from recent normal ones.
 
+    Best for tables and network connections: clusters with gaps, no order in time.
     For records of several fields whose normal has clusters and gaps between them, or no order in time: tables,
     network connections, mixed sensors; also for bursts, which stay strange for thousands of records. Not for a level
     that shifts or drifts: a new normal takes about a horizon to be adopted, and is flagged for long. Not for what shows
@@ -304,10 +305,11 @@ class Forest(Estimator):
     runs.
 
     On six families of labelled data (13 tables, 2 of network connections, 17 + 4 + 6 + 41 series; scored before they
-    are learned), mean ROC-AUC and average precision of the raw score are .763 and .451.
+    are learned), mean ROC-AUC and average precision of the raw score are .763 and .451, with one seed; over three seeds on
+    files cut to 30,000 records they differ by .003 and .005.
 
     A missing value takes the way that most of the sample went; a record is scored by the fields that it has. 20% of
-    cells blanked at random cost .005 of ROC-AUC and .025 of average precision there.
+    cells blanked at random cost .005 of ROC-AUC and .025 of average precision there, in files cut to 50,000 records.
 
     A column in decades (a rarity) counts by what lies more than half a decade above its usual value, and never by
     being low; so an identifier, which is always new, says nothing.

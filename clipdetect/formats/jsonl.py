@@ -20,6 +20,9 @@ from clipdetect.records import Annotation, Batch, FormatOptions
 __all__ = ["Jsonl"]
 
 
+MAYBE_EMPTY = np.frombuffer(b"{ \t\r", np.uint8)  # what may stand before the closing brace of an object without members
+
+
 class Jsonl(Lines):
     """JSON Lines. The annotation goes in front of each object's closing brace."""
 
@@ -76,7 +79,10 @@ class Jsonl(Lines):
                 for four in zip([line[:-1] for line in lines], repeat(glue), scores, repeat(tail), strict=False)
             ]
             plain = b"".join([line[-1:] for line in lines]) == b"}" * len(lines)
-            odd: Any = np.flatnonzero(annotation.remarkable()) if plain else range(len(lines))
+            odd: Any = range(len(lines))
+            if plain:
+                before = np.frombuffer(b"".join([line[-2:-1] for line in lines]), np.uint8)
+                odd = np.flatnonzero(annotation.remarkable() | np.isin(before, MAYBE_EMPTY))
             for i in odd:
                 done[i] = append(lines[i], self.annotator.members(annotation, i, scores[i]))
             return done

@@ -51,6 +51,7 @@ def step(raw, slots, learn, unit, keep, fade, c, peak, alarms, score, flag):
 class Budget(Threshold):
     """Few alarms, one an episode: only more evidence than was last reported is news, and each alarm costs.
 
+    Best for few alarms that people read, one an episode.
     Made for `extremes`, whose raw score is evidence already. What is reported is held and fades, to 37% in 100 records;
     only half as much again as is left of it is news, so evidence that stays is reported again after 41 records. Each
     flag adds a tenth to the evidence that the next one needs, and is forgotten over 2 / rate records, 2,000 at the

@@ -89,7 +89,7 @@ def memory(sizes: list[int]) -> None:
     table("Memory against length (one field)", ["records", "peak MB"], lines)
     detector = Detector("level", "tail", fields=["x"], engine="python")
     detector.step([[1.0]])
-    size = sum(array.nbytes for array in detector.state.values()) // detector.capacity
+    size = sum(array.nbytes for array in detector.state.values()) // detector.capacity[""]
     print(f"\nState a key at one field, estimator and threshold together: {size:,} bytes")
 
 

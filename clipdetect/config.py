@@ -408,7 +408,9 @@ def to_yaml(resolved: Resolved) -> str:
             value, origin = "", f"{origin}: {value}, spelled out below"
         if isinstance(value, ComponentSpec) and not value.chosen:  # spelled out, it would be chosen from then on
             own = suited[name].name
-            origin += f": {own}, or horizons where records have several fields and no key" if own == "level" else f": {own}"
+            origin += (
+                f": {own}, or horizons where records have several fields and no key" if own == "level" else f": {own}"
+            )
             value = None
         elif isinstance(value, ComponentSpec):
             value = registry.spelled(registry.build(name, value))

@@ -75,7 +75,9 @@ def _takes_decades(config: Config) -> bool:
 def several(config: Config, batch: Batch, columns: Sequence[str]) -> bool:
     """Whether records are several fields rather than one series: by what is asked for, else by the first record.
 
-    With keys they count as series: each is short, and has to be judged soon. columns : names of the columns of the batch, which has a record.
+    With keys they count as series: each is short, and has to be judged soon.
+
+    columns : names of the columns of the batch, which has a record.
     """
     if config.by:
         return False

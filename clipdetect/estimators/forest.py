@@ -305,8 +305,8 @@ class Forest(Estimator):
     runs.
 
     On six families of labelled data (13 tables, 2 of network connections, 17 + 4 + 6 + 41 series; scored before they
-    are learned), mean ROC-AUC and average precision of the raw score are .763 and .451, with one seed; over three seeds on
-    files cut to 30,000 records they differ by .003 and .005.
+    are learned), mean ROC-AUC and average precision of the raw score are .763 and .451, with one seed; over three
+    seeds on files cut to 30,000 records they differ by .003 and .005.
 
     A missing value takes the way that most of the sample went; a record is scored by the fields that it has. 20% of
     cells blanked at random cost .005 of ROC-AUC and .025 of average precision there, in files cut to 50,000 records.

@@ -13,7 +13,8 @@ from clipdetect.components import Params, full_spec
 from clipdetect.detector import Detector
 from clipdetect.estimators.fields import Fields
 from clipdetect.jit import Engine
-from clipdetect.numerics.largest import kth_largest, mean_log_of_largest
+from clipdetect.numerics.geometry import select
+from clipdetect.numerics.largest import mean_log_of_largest
 
 
 def rough(n: int, d: int, seed: int = 0) -> np.ndarray:
@@ -256,7 +257,7 @@ def test_bands_are_what_all_fields_share():
 def test_the_kth_largest_is_that_of_a_sorted_list(n, k):
     rng = np.random.default_rng(n)
     for values in (rng.normal(size=n), np.zeros(n), np.sort(rng.integers(0, 5, n) * 1.0), np.arange(n, 0, -1.0)):
-        assert kth_largest(values.copy(), n, k) == np.sort(values)[::-1][k - 1]
+        assert select(values.copy(), n, n - k) == np.sort(values)[::-1][k - 1]
 
 
 def test_of_equal_sizes_the_first_count():

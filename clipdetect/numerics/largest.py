@@ -5,40 +5,7 @@ from __future__ import annotations
 import math
 
 from clipdetect.jit import kernel
-
-
-@kernel
-def kth_largest(work, n, k):
-    """The k-th largest of work[0] to work[n - 1], which are moved about; 1 <= k <= n."""
-    low = 0
-    high = n - 1
-    target = k - 1
-    while low < high:
-        middle = (low + high) // 2
-        a = work[low]
-        b = work[middle]
-        c = work[high]
-        pivot = max(min(a, b), min(max(a, b), c))  # the middle one of three: sorted input costs no more
-        i = low
-        j = high
-        while i <= j:
-            while work[i] > pivot:
-                i += 1
-            while work[j] < pivot:
-                j -= 1
-            if i <= j:
-                other = work[i]
-                work[i] = work[j]
-                work[j] = other
-                i += 1
-                j -= 1
-        if target <= j:
-            high = j
-        elif target >= i:
-            low = i
-        else:
-            return pivot
-    return work[target]
+from clipdetect.numerics.geometry import select
 
 
 @kernel
@@ -58,7 +25,7 @@ def mean_log_of_largest(size, k, guess, chosen, work):
         for j in range(size.shape[0]):
             work[n] = size[j]
             n += 1 if size[j] >= 0.0 else 0
-    least = kth_largest(work, n, k)
+    least = select(work, n, n - k)
     left = k  # places for those as large as the last
     for i in range(n):
         left -= 1 if work[i] > least else 0

@@ -24,7 +24,7 @@ from clipdetect.errors import StateError
 
 MAGIC = b"clipdetect state\n"
 VERSION = 1
-SAFE_TYPES = ("<f8", "<i8", "|b1", "|i1")
+SAFE_TYPES = ("<f8", "<f4", "<i8", "<i4", "|b1", "|i1")
 
 
 def save(path: str | Path, head: dict[str, Any], keys: Sequence[str], arrays: dict[str, np.ndarray]) -> None:

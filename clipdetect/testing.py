@@ -9,14 +9,16 @@ def test_my_estimator_keeps_the_laws():
 from __future__ import annotations
 
 import inspect
+import os
 import pickle
+import tempfile
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from clipdetect import registry
+from clipdetect import registry, state
 from clipdetect.components import ChangePointDetector, Component, Estimator, Feature, Threshold
 from clipdetect.detector import Detector
 from clipdetect.jit import EngineName, available
@@ -159,12 +161,15 @@ def cuts_change_nothing(make: Make) -> None:
 
 
 def restored_is_as_never_stopped(make: Make) -> None:
-    """Law 2: dump, load into a fresh detector, continue = never having stopped."""
+    """Law 2: save to a file, load into a fresh detector, continue = never having stopped."""
     X = stream()
     whole, first, second = make(), make(), make()
     expected = feed(whole, X)
     feed(first, X[:230])
-    second.load(*first.dump())
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "state")
+        state.save(path, *first.dump())
+        second.load(*state.load(path))
     rest = feed(second, X[230:], 230)
     _assert_same(_in_parts(make(), X, [230]), expected, "a cut of the stream changed the result")
     assert _same(rest.score, expected.score[230:]), "the score differs after a restore"

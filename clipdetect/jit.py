@@ -44,10 +44,10 @@ class Kernel:
         """The numba dispatcher, made at first use and cached on disk where a place is writable."""
         if self._compiled is None:
             numba = _numba()
-            try:
-                self._compiled = numba.njit(self.function, cache=True, nogil=True)
+            try:  # kernels make no arrays: without counted references an array of a call costs nothing
+                self._compiled = numba.njit(self.function, cache=True, nogil=True, _nrt=False)
             except RuntimeError:  # nowhere to write a cache
-                self._compiled = numba.njit(self.function, nogil=True)
+                self._compiled = numba.njit(self.function, nogil=True, _nrt=False)
         return self._compiled
 
     @property

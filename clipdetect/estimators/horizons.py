@@ -117,7 +117,8 @@ class Horizons(Estimator):
     def step(self, state: State, slots: np.ndarray, rows: Rows) -> tuple[np.ndarray, ...]:
         n, d = rows.X.shape
         a, expected, scale, *share = self.slow.step(child_state(state, "slow"), slots, rows)
-        some = Rows(np.ascontiguousarray(rows.X[:, self._measures]), rows.time, rows.label, rows.learn, rows.restart)
+        X = rows.X if len(self._measures) == d else np.ascontiguousarray(rows.X[:, self._measures])
+        some = Rows(X, rows.time, rows.label, rows.learn, rows.restart)
         b, centre, unit, *_ = self.fast.step(child_state(state, "fast"), slots, some)
         raw, lasting = np.full(n, np.nan), np.zeros(n, bool)
         self.run(
@@ -125,11 +126,11 @@ class Horizons(Estimator):
             *[state[name] for name in self.state_spec(d)], raw, lasting,
         )  # fmt: skip
         shares = share[0] if share else _shares(rows.X, expected, scale)
-        other = ~lasting
-        for whole, part in ((expected, centre), (scale, unit), (shares, _shares(some.X, centre, unit))):
-            full = np.full((int(other.sum()), d), np.nan)
-            full[:, self._measures] = part[other]
-            whole[other] = full
+        other = np.flatnonzero(~lasting)
+        centre, unit = centre[other], unit[other]
+        for whole, part in ((expected, centre), (scale, unit), (shares, _shares(X[other], centre, unit))):
+            whole[other] = np.nan
+            whole[other[:, None], self._measures] = part
         return raw, expected, scale, shares
 
     def multiples(

@@ -106,7 +106,7 @@ def unplaced(size: float, slot: int, state: dict[str, Any]) -> float:
 
 @kernel
 def strangeness(z, i, columns, top):
-    """Mean of log(1 + |z|) over the largest deviations of row i; NaN where none is present.
+    """Mean of log(1 + |z|) over the largest deviations of row i, and the largest; NaN where none is present.
 
     z: (n, d), NaN missing; columns: how many the key has ever seen; top: (d,) scratch.
     """
@@ -128,11 +128,12 @@ def strangeness(z, i, columns, top):
             at -= 1
         top[at] = size
     if filled == 0:
-        return math.nan
-    total = 0.0
-    for j in range(filled):
+        return math.nan, math.nan
+    largest = math.log1p(top[0])
+    total = largest
+    for j in range(1, filled):
         total += math.log1p(top[j])
-    return total / filled
+    return total / filled, largest
 
 
 @kernel
@@ -144,12 +145,11 @@ def combine(z, i, columns, learn, k, location, spread, judged, top):
             if not math.isnan(z[i, j]):
                 raw = z[i, j]
         return raw
-    value = strangeness(z, i, columns, top)
+    value, largest = strangeness(z, i, columns, top)
     if math.isnan(value):
         return math.nan
     if value == 0.0:  # all exactly as expected, which says nothing about the size of the rest
         return 0.0
-    largest = math.log1p(top[0])
     u = centred(value, k, 0, LEAST_SPREAD, location, spread, judged)
     u = max(u, centred(largest, k, 1, LEAST_SPREAD, location, spread, judged) - HANDICAP)
     if learn:

@@ -19,14 +19,16 @@ WINDOW = 9  # records of which a shift must have moved all but BUT
 BUT = 3
 # What one would vary, in the order of the names.
 TAIL_CONSTANTS = {
-    "share": 0.05,  # of the records beyond the tracked quantile
+    "share": 0.1,  # of the records beyond the tracked quantile; at .05 gross records own more of the excess
     "quantile_rate": 3e-4,  # in the end
     "excess_rate": 0.003,  # in the end, a record beyond the quantile
     "excess_clip": 4.0,  # mean excesses; how much one record teaches at most
     "spread_rate": 0.01,
     "handicap": 2.0,  # decades; by how much a shift must be rarer than a deviation to count as much
+    "usual": 0.8,  # log(1 + |z|) at the quantile where both sides are made alike; a Gaussian's is .82
+    "stretch": 2.5,  # fold at most, of an excess: without, a bounded side gave raw scores of 1e90
 }
-SHARE, QUANTILE_RATE, EXCESS_RATE, EXCESS_CLIP, SPREAD_RATE, HANDICAP = range(len(TAIL_CONSTANTS))
+SHARE, QUANTILE_RATE, EXCESS_RATE, EXCESS_CLIP, SPREAD_RATE, HANDICAP, USUAL, STRETCH = range(len(TAIL_CONSTANTS))
 LEAST_EXCESS = 0.02
 FIRST_QUANTILE, FIRST_EXCESS, FIRST_SPREAD = 1.0, 0.3, 0.5
 LN10 = 2.302585092994046
@@ -35,7 +37,7 @@ FARTHEST = 600.0  # of log(1 + |z|)
 
 
 def tail_constants() -> np.ndarray:
-    """(6,) the values of `TAIL_CONSTANTS`."""
+    """(8,) the values of `TAIL_CONSTANTS`."""
     return np.array(list(TAIL_CONSTANTS.values()))
 
 
@@ -57,13 +59,15 @@ def signed_log(z):
 
 @kernel
 def decades(g, k, j, first, edge, tails):
-    """-log10 of the probability of g (a signed log, or a shift) or farther on its side. edge: that of the tail."""
+    """-log10 of the probability of g (a signed log, or a shift) or farther on its side. edge: that of the tail.
+
+    Within the quantile it only rises in a line from 0.
+    """
     at = first if g >= 0.0 else first + 3
     over = abs(g) - tails[k, at + QUANTILE, j]
     if over > 0.0:
         return edge + over / (tails[k, at + EXCESS, j] * LN10)
-    spread = tails[k, at + SPREAD, j]
-    return edge * spread / (spread - over)
+    return edge * abs(g) / tails[k, at + QUANTILE, j] if g != 0.0 else 0.0
 
 
 @kernel
@@ -90,12 +94,35 @@ def learn_tail(g, n, k, j, first, constants, tails):
 
 
 @kernel
-def as_deviation(u, upper, k, j, edge, tails):
-    """The deviation whose `decades` are u >= edge, on the upper side or the lower."""
+def as_deviation(u, upper, even, k, j, edge, constants, tails):
+    """The deviation whose `decades` are u, on the upper side or the lower.
+
+    even: were both sides alike, with the usual quantile and the mean of their excesses, or `STRETCH` own ones.
+    """
     at = POINTS if upper else POINTS + 3
-    g = tails[k, at + QUANTILE, j] + (u - edge) * tails[k, at + EXCESS, j] * LN10
+    q = tails[k, at + QUANTILE, j]
+    e = tails[k, at + EXCESS, j]
+    if even:
+        q = constants[USUAL]
+        e = min(0.5 * (tails[k, POINTS + EXCESS, j] + tails[k, POINTS + 3 + EXCESS, j]), constants[STRETCH] * e)
+    g = q + (u - edge) * e * LN10 if u > edge else q * u / edge
     size = math.expm1(min(g, FARTHEST))
     return size if upper else -size
+
+
+def own_sides(
+    tails: np.ndarray, low: np.ndarray, high: np.ndarray, constants: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The deviations of which `as_deviation` makes low <= 0 and high >= 0 (n,), both sides alike. tails: (n, 12)."""
+    mean = 0.5 * (tails[:, POINTS + EXCESS] + tails[:, POINTS + 3 + EXCESS])
+    usual, stretch = constants[USUAL], constants[STRETCH]
+    sizes = []
+    for at, limit in ((POINTS + 3, -low), (POINTS, high)):
+        g = np.log1p(np.maximum(limit, 0.0))
+        q, e = tails[:, at + QUANTILE], tails[:, at + EXCESS]
+        beyond = q + (g - usual) * e / np.maximum(np.minimum(mean, stretch * e), LEAST_EXCESS)  # 0 of a key unseen
+        sizes.append(np.expm1(np.minimum(np.where(g > usual, beyond, q * g / usual), FARTHEST)))
+    return -sizes[0], sizes[1]
 
 
 @kernel

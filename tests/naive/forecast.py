@@ -72,27 +72,27 @@ class Day:
 
 
 class Tail:
-    """Exponential tail beyond a tracked 95% quantile, for one side."""
+    """Exponential tail beyond a tracked 90% quantile, for one side."""
 
     def __init__(self) -> None:
         self.q, self.e, self.d = 1.0, 0.3, 0.5
 
     def decades(self, g: float) -> float:
-        edge = -math.log10(0.05)
-        if g > self.q:
-            return edge + (g - self.q) / (self.e * math.log(10))
-        return edge * self.d / (self.d + self.q - g)
+        if g == 0:
+            return 0.0
+        return 1 + (g - self.q) / (self.e * math.log(10)) if g > self.q else g / self.q
 
     def learn(self, g: float, n: int) -> None:
         over, rate = g - self.q, max(3e-4, n**-0.75)
         if over > 0:
-            pace = min(0.2, max(0.003, 1 / (4 + 0.05 * n)))
+            pace = min(0.2, max(0.003, 1 / (4 + 0.1 * n)))
             self.e = max(0.02, self.e + pace * (min(over, 4 * self.e) - self.e))
-        self.q = max(self.q + rate * self.d * (0.95 if over > 0 else -0.05), 0.0)
+        self.q = max(self.q + rate * self.d * (0.9 if over > 0 else -0.1), 0.0)
         self.d = max(0.02, self.d + max(0.01, 0.5 / n) * (min(abs(over), 4 * self.d) - self.d))
 
     def deviation(self, u: float) -> float:
-        return math.expm1(min(600.0, self.q + (u + math.log10(0.05)) * self.e * math.log(10)))
+        g = self.q + (u - 1) * self.e * math.log(10) if u > 1 else self.q * u
+        return math.expm1(min(600.0, g))
 
 
 class Sides:
@@ -106,6 +106,12 @@ class Sides:
 
     def decades(self, z: float) -> float:
         return self.of(z).decades(math.log1p(abs(z)) if self.log else abs(z))
+
+    def alike(self, side: Tail) -> Tail:
+        """The one law that both sides would have, but not 2.5 times as wide as a side's own."""
+        law = Tail()
+        law.q, law.e = 0.8, min((self.upper.e + self.lower.e) / 2, 2.5 * side.e)
+        return law
 
     def learn(self, z: float, n: int) -> None:
         g = math.copysign(math.log1p(abs(z)), z) if self.log else z
@@ -155,8 +161,11 @@ class Field:
     def unit(self) -> float:
         return 1.28 * max(self.usual(), self.smallest / 2 if self.smallest < math.inf else 0.0)
 
-    def deviation(self, x: float, time: float) -> float:
-        """(x - forecast) in standard deviations, or what a shift is worth; NaN in the first 8 values."""
+    def deviation(self, x: float, time: float, alone: bool) -> float:
+        """(x - forecast) in standard deviations, or what a shift is worth; NaN in the first 8 values.
+
+        alone: whether it is the only field, whose sides are then made alike.
+        """
         self.point = self.shift = math.nan
         if self.seen < 8:
             return math.nan
@@ -165,16 +174,20 @@ class Field:
         if unit == 0:
             return math.copysign(100.0, v - forecast) if v != forecast else 0.0
         self.point = (v - forecast) / unit
+        rarity, up, shifted = self.points.decades(self.point), self.point > 0, False
         if self.shifts and self.seen >= 17:
             window = sorted([*self.values, v][-9:])
             before = self.forecasts[1]
             beyond = window[3] - before if window[3] > before else min(0.0, window[5] - before)
             self.shift = beyond / unit
             u = min(5.0, self.moves.decades(self.shift) - 2.0)
-            if u > -math.log10(0.05) and u > self.points.decades(self.point):
-                up = self.shift > 0
-                return (self.points.upper if up else self.points.lower).deviation(u) * (1 if up else -1)
-        return self.point
+            if u > max(1, rarity):
+                rarity, up, shifted = u, self.shift > 0, True
+        if not alone and not shifted:
+            return self.point
+        side = self.points.upper if up else self.points.lower
+        law = self.points.alike(side) if alone else side
+        return law.deviation(rarity) * (1 if up else -1)
 
     def learn(self, x: float, time: float) -> None:
         """After `deviation` of the same value."""
@@ -185,7 +198,7 @@ class Field:
         found, h = self.each(time)
         if v != self.values[-1]:
             self.smallest = min(self.smallest, abs(v - self.values[-1]))
-        if not math.isnan(self.point) and self.shifts:
+        if not math.isnan(self.point):
             self.points.learn(self.point, self.seen)
         if not math.isnan(self.shift):
             self.moves.learn(self.shift, self.seen)
@@ -254,8 +267,9 @@ def forecast(rows: np.ndarray, times: np.ndarray, shifts: bool = True) -> tuple[
         ready = [f.seen >= 8 for f in fields]
         expected.append([f.origin + f.forecast(time) if r else math.nan for f, r in zip(fields, ready, strict=True)])
         scale.append([f.unit() if r else math.nan for f, r in zip(fields, ready, strict=True)])
-        z = [f.deviation(x, time) if ok else math.nan for f, x, ok in zip(fields, row, readable, strict=True)]
         columns = sum(f.seen > 0 or ok for f, ok in zip(fields, readable, strict=True))
+        alone = columns == 1
+        z = [f.deviation(x, time, alone) if ok else math.nan for f, x, ok in zip(fields, row, readable, strict=True)]
         raw.append(record.judge(z, columns))
         for f, x, ok in zip(fields, row, readable, strict=True):
             if ok:

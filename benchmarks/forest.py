@@ -118,7 +118,7 @@ def main() -> None:
                 if asked.jitter:
                     jitter = np.exp(rng.normal(0.0, 0.25, 20))
                     factors = jitter[: len(Forest().constants)]
-                    wanted = {"trees": 64, "sample": 128, "reservoir": 256, "horizon": 10_000}
+                    wanted = {"trees": 64, "sample": 128, "reservoir": 256, "horizon": 10_000, "patience": 3000}
                     params = {key: int(v * jitter[-1 - j]) for j, (key, v) in enumerate(wanted.items())}
                     params["reservoir"] = max(params["reservoir"], params["sample"])
                 raw, score = run(X, run_number, params, factors)

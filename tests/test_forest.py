@@ -14,7 +14,7 @@ from clipdetect.detector import Detector
 from clipdetect.estimators.forest import Forest
 from clipdetect.jit import Engine, available
 
-SMALL = {"trees": 8, "sample": 16, "reservoir": 40, "horizon": 200}
+SMALL = {"trees": 8, "sample": 16, "reservoir": 40, "horizon": 200, "patience": 30}
 ENGINE = "numba" if available() else "python"
 
 
@@ -68,6 +68,22 @@ def test_kernel_agrees_with_the_slow_twin_after_a_restart() -> None:
         np.testing.assert_allclose(made, np.array(slow), rtol=1e-9, atol=1e-12)
 
 
+def test_the_twins_records_make_a_key_young_again() -> None:
+    X = rough(400, 2)
+    forest = Forest(**SMALL)
+    state = fresh(forest, 2)
+    forest.step(state, np.zeros(400, np.int64), block(X))
+    assert state["age"][0] < 300
+
+
+def test_a_tree_of_the_whole_reservoir_has_none_to_compare_with_and_ages_for_ever() -> None:
+    X = rough(400, 2)
+    forest = Forest(**{**SMALL, "sample": 40})
+    state = fresh(forest, 2)
+    forest.step(state, np.zeros(400, np.int64), block(X))
+    assert state["age"][0] == state["records"][0]
+
+
 def test_kernel_agrees_with_the_slow_twin_as_shipped() -> None:
     X = rough(260, 4)
     for made, slow in zip(run(Forest(), X), slow_forest(X.tolist()), strict=True):
@@ -84,7 +100,7 @@ def test_nasty_values_give_finite_scores_and_shares() -> None:
     X = nasty(900, 3, 1)
     raw, expected, scale, share = run(Forest(), X, ENGINE)
     readable = (np.abs(X) < 1e150)[100:]
-    assert ((raw[100:] > 0.0) & (raw[100:] < 1.0))[readable.any(axis=1)].all()
+    assert ((raw[100:] > 0.0) & (raw[100:] < 10.0))[readable.any(axis=1)].all()
     assert not np.isinf(expected).any()
     assert not np.isinf(scale).any()
     np.testing.assert_array_equal(np.isnan(share[100:]), ~(readable & readable.any(axis=1)[:, None]))
@@ -142,6 +158,47 @@ def test_a_new_level_becomes_normal() -> None:
     X[10_000:] += 8.0
     raw = raws(X)
     assert np.median(raw[25_000:]) < np.quantile(raw[5000:10_000], 0.8)
+
+
+@pytest.mark.parametrize("d", [1, 8])
+def test_a_shift_of_half_of_the_fields_is_adopted_about_as_late_as_patience_says(d: int) -> None:
+    X = np.random.default_rng(4).normal(size=(14_000, d))
+    X[10_000:, : max(d // 2, 1)] += 5.0
+    raw = raws(X)
+    usual = np.quantile(raw[5000:10_000], 0.99)
+    assert (raw[10_000:11_000] > usual).all()
+    assert (raw[13_500:] > usual).mean() < 0.05
+
+
+def test_patience_decides_how_late() -> None:
+    X = np.random.default_rng(5).normal(size=(14_000, 4))
+    X[10_000:, :2] += 5.0
+    strange = [(raws(X, patience=n)[10_000:] > 1.5).sum() for n in (1000, 3000, 10_000)]
+    assert 2 * strange[0] < strange[1] < 3500 < strange[2]
+
+
+@pytest.mark.parametrize("d", [1, 8])
+def test_a_burst_of_a_thousand_copies_is_not_adopted(d: int) -> None:
+    X = np.random.default_rng(6).normal(size=(10_000, d))
+    X[8000:9000] = X[8000]
+    X[8000:9000, : max(d // 2, 1)] += 5.0
+    again = X[8000:9000].copy()
+    raw = raws(np.vstack([X, again]))
+    assert (raw[8020:9000] > 1.5 * np.quantile(raw[3000:8000], 0.999)).all()
+    assert np.median(raw[9100:10_000]) < np.quantile(raw[3000:8000], 0.6)
+    assert (raw[10_020:] > np.quantile(raw[3000:8000], 0.999)).all()
+
+
+@pytest.mark.parametrize("d", [1, 8])
+def test_tail_keeps_its_word_on_it(d: int) -> None:
+    X = np.random.default_rng(13).normal(size=(60_000, d))
+    flag = Detector("forest", "tail", rate=0.001, engine=ENGINE).step(X).flag[10_000:]
+    assert 50 / 3 < (flag == 1).sum() < 50 * 3
+
+
+def test_the_raw_score_is_1_where_a_record_lies_as_deep_as_usual() -> None:
+    raw = raws(np.random.default_rng(14).normal(size=(3000, 1)))
+    assert 0.9 < np.median(raw[500:]) < 1.1
 
 
 def test_nothing_is_said_of_a_constant_and_its_first_move_is_flagged() -> None:
@@ -273,6 +330,7 @@ def test_learning_can_be_withheld() -> None:
         ({"trees": 0}, "trees must be at least 1, got 0"),
         ({"sample": 7}, "sample must be at least 8 records, got 7"),
         ({"sample": 300}, "reservoir must be at least sample = 300 records, got 256"),
+        ({"patience": 0}, "patience must be at least 1 record, got 0"),
         ({"horizon": 100}, "horizon must be at least reservoir = 256 records, got 100"),
     ],
 )

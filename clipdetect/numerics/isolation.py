@@ -216,3 +216,18 @@ def depth(k, t, i, x, fresh, code, size, split, low, high, usual, blame):
         total += alive * (fresh + (1.0 - fresh) * usual[n])
         cut += alive * fresh
     return total / usual[size[k, t, 0]], cut
+
+
+@kernel
+def home_depth(k, t, held, wanted, reservoir, rows, v, code, size, split, low, high, usual, blame):
+    """Mean depth in tree t of the reservoir's records that it was not built from, rows[wanted:held]; NaN without any.
+
+    v: (d,), blame: (1, d): scratch.
+    """
+    total = 0.0
+    for r in range(wanted, held):
+        for j in range(reservoir.shape[1]):
+            v[j] = reservoir[k, j, rows[r]]
+        one, _ = depth(k, t, 0, v, 0.0, code, size, split, low, high, usual, blame)
+        total += one
+    return total / (held - wanted) if held > wanted else math.nan

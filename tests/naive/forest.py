@@ -36,13 +36,14 @@ class Clipped:
 class Key:
     """One key's forest."""
 
-    def __init__(self, d: int, trees: int, sample: int, reservoir: int, horizon: int, seed: int) -> None:
+    def __init__(self, d: int, trees: int, sample: int, reservoir: int, horizon: int, patience: int, seed: int) -> None:
         self.d, self.trees, self.sample, self.size, self.horizon = d, trees, sample, reservoir, horizon
-        self.random = seed
+        self.patience, self.random = patience, seed
         self.begin()
 
     def begin(self) -> None:
         self.records, self.due, self.next = 0, 0.0, 0
+        self.age, self.stale = 0, 0.0
         self.rows: list[list[float]] = []
         self.forest: list[dict] = []
         self.score: Clipped | None = None
@@ -90,6 +91,7 @@ class Key:
             other = r + self.below(len(places) - r)
             places[r], places[other] = places[other], places[r]
         root = {"rows": [self.rows[p] for p in places[:wanted]], "level": 0}
+        others = [self.rows[p] for p in places[wanted:]]
         fields = list(self.moving)
         most = (self.sample - 1).bit_length()
         queue = [root]
@@ -119,6 +121,8 @@ class Key:
             children = [{"rows": side, "level": node["level"] + 1} for side in sides]
             node.update(field=j, low=low, high=high, at=at, most=most_at, children=children)
             queue += children
+        depths = [self.depth(root, row, [], 0.0, [0.0] * self.d) for row in others]
+        root["home"] = math.fsum(depths) / len(depths) if depths else NAN
         return root
 
     def depth(self, root: dict, v: Sequence[float], strays: list[int], fresh: float, blame: list[float]) -> float:
@@ -156,6 +160,15 @@ class Key:
         share = [NAN if v[j] != v[j] else blame[j] / whole if whole > 0 else 1 / present for j in range(self.d)]
         return 2.0**-mean, share
 
+    def grow_old(self, q: float, n: int) -> None:
+        """Young again once records are stranger than those held back from each tree, for long."""
+        at_home = 2.0 ** -(sum(tree["home"] for tree in self.forest) / self.trees)
+        if n >= 8 and self.score and self.score.spread > 0 and at_home == at_home:
+            z = max(-2.5, min(2.5, (q - at_home) / self.score.spread))
+            self.stale += (z - self.stale) / self.patience
+            if self.stale > 1.25:
+                self.stale, self.age = 0.0, min(self.age, self.patience / 3)
+
     def step(self, x: Sequence[float]) -> tuple[float, list[float], list[float], list[float]]:
         expected = [
             self.origin[j] + f.location if (f := self.fields.get(j)) and f.n >= 8 else NAN for j in range(self.d)
@@ -165,14 +178,15 @@ class Key:
         raw, share = NAN, [NAN] * self.d
         if all(a != a for a in v):
             return raw, expected, scale, share
-        enters = min(1.0, max(self.size / self.horizon, self.size / (self.records + 1)))
+        enters = min(1.0, self.size / min(self.age + 1, self.horizon))
         if self.forest:
             q, share = self.judge(v)
             n = self.score.n if self.score else 0
             if self.score and n >= 8 and self.score.spread > 0 and q > self.score.location:
                 enters *= min(1.0, 2 * self.score.spread / (q - self.score.location)) ** 2
             self.recent = q if n == 0 else self.recent + max(0.1, 1 / (n + 1)) * (q - self.recent)
-            raw = 0.5 * q + 0.5 * self.recent
+            raw = -1.0 / math.log2(0.5 * q + 0.5 * self.recent)
+            self.grow_old(q, n)
             if self.score:
                 self.score.learn(q)
             else:
@@ -195,13 +209,15 @@ class Key:
                 self.rows[self.below(self.size)] = v
             for j in self.strays(v):
                 del self.constant[j]
+                self.moving.append(j)
         self.records += 1
+        self.age += 1
         if self.records in (32, 64, 128, 200):
             self.find_constant()
             self.forest = [self.tree() for _ in range(self.trees)]
             self.next = 0
         elif self.forest:
-            self.due += self.trees / min(self.records, self.horizon)
+            self.due += self.trees / min(self.age, self.horizon)
             if self.due >= 1:
                 self.due = min(self.due - 1, 1.0)
                 self.find_constant()
@@ -217,10 +233,11 @@ def forest(
     sample: int = 128,
     reservoir: int = 256,
     horizon: int = 10_000,
+    patience: int = 3000,
     seed: int = 1,
 ) -> tuple[list, list, list, list]:
     """raw, expected, scale, share of one key's records."""
-    key = Key(len(X[0]), trees, sample, reservoir, horizon, seed)
+    key = Key(len(X[0]), trees, sample, reservoir, horizon, patience, seed)
     made = []
     for i, x in enumerate(X):
         if i in restart:

@@ -28,6 +28,7 @@ RARE, RARER = 1.30103, 2.0  # scores that 1 in 20 and 1 in 100 reach
 KEPT = 150.0  # records that the counts still stand for after another law was seen
 BUSY_OVER = 32.0  # records over which the share of rare ones is taken
 BUSY = 0.3  # the share from which it is a burst
+HELD_PART = 0.02  # of a record: what one of a burst counts for; with 0, a rhythm's peaks never would
 MOST_HELD = 0.4  # share of bursts, over a horizon, from which on they are the normal
 ONSET, SURELY = 16, 4.0  # records before a burst is one whose counts are taken back, where scores are at least this
 FEWEST_DUE = 0.1  # records that the rate should flag within the horizon; the tail is continued over two decades
@@ -83,12 +84,12 @@ def place(y):
 
 
 @kernel
-def count(y, k, side, counts):
-    """One count, shared between the two nodes around y, so that a lattice value keeps half its mass above it."""
+def count(y, k, side, counts, part):
+    """One count, or a part, shared between the two nodes around y: a lattice value keeps half its mass above it."""
     t = min(max(place(y), 0.0), NODES - 1.0)
     j = min(int(t), NODES - 2)
-    counts[k, side, j] += 1.0 - (t - j)
-    counts[k, side, j + 1] += t - j
+    counts[k, side, j] += part * (1.0 - (t - j))
+    counts[k, side, j + 1] += part * (t - j)
 
 
 @kernel
@@ -134,7 +135,7 @@ def begin(k, start, prior, beyond, counts, table, far, scales, sides, seen, sinc
         side = 0 if e >= 0.0 else 1
         if e != 0.0:
             sides[k, side] += 1.0
-        count(min(abs(e) / scales[k, side], 1e300), k, side, counts)
+        count(min(abs(e) / scales[k, side], 1e300), k, side, counts, 1.0)
     far[k] = refit(k, start, 0.0, prior, counts, table, beyond)
 
 
@@ -248,8 +249,7 @@ def step(
                 busy[k] += ((1.0 if u >= RARE else 0.0) - busy[k]) / BUSY_OVER
                 lasting[k] = lasting[k] + 1 if busy[k] > BUSY else 0
                 idle[k] += ((1.0 if held else 0.0) - idle[k]) / min(horizon, seen[k] + 1.0)
-                if not held:
-                    count(y, k, side, counts)
+                count(y, k, side, counts, HELD_PART if held else 1.0)
                 if steady:
                     sure = u >= SURELY and not held
                     onset[k, seen[k] % ONSET] = min(max(place(y), 0.0), NODES - 1.0) if sure else -1.0
@@ -311,7 +311,8 @@ class Tail(Threshold):
         raw scores in one unit. Longer steadies rates under .001 and prolongs the adaptation to another law. [records]
     patience : how many records a burst of rare scores must last before it counts, 0 = every record counts at once.
         Only where the estimator keeps its raw scores in one unit (`fields`, `forest`): its bursts stay
-        flagged meanwhile. Where bursts take up .4 of the horizon they are learned at once. [records]
+        flagged meanwhile, and each of their records counts for .02 of one, so that what keeps coming back is learned.
+        Where bursts take up .4 of the horizon they are learned at once. [records]
 
     Cost
     ----

@@ -168,8 +168,7 @@ class NaiveTail:
         y = abs(e) / self.scale[side]
         held, score = self.held(), self.score(e) or 0.0
         self.watch(score, y)
-        if not held:
-            self.count(y, side)
+        self.count(y, side, 0.02 if held else 1.0)
         was = self.busy
         self.busy += ((score >= 1.30103) - self.busy) / 32
         patience = self.patience or 0

@@ -94,7 +94,7 @@ def step(
     raw: (n,); centre, scale, share: (n, d). From `there` on all are scratch: z: deviations in scales `unit`, y: these
     clipped; least: the scale of the smaller side; gap: what directions leave, in its scale; shift: what they expect,
     as z; size: |z|, -1 where a field is not judged; larger: the larger of size and |gap|; own, both: the logarithms
-    of those that count. Few arrays go to other kernels: compiled, each array of a call costs 10 ns.
+    of those that count.
     """
     clip = constants[CLIP]
     floor = constants[FLOOR]
@@ -280,8 +280,8 @@ class Fields(Estimator):
     the first change of a constant after 20. The first deviation of a field sets its scale, and the next seven
     widen it where they are more than 3 of it: a first one of next to nothing would stay for thousands of records.
     A scale grows twice as fast as it shrinks, and slowly under gross values: it follows drift, and a burst hardly
-    widens it. Under a scale that moves by a factor of 2.7 in 9,000 records, in 8 fields at once, `tail` flags up to 2.8
-    times a rate of .001, of autocorrelated noise (.9) 4.5 times.
+    widens it. Under a scale that moves by a factor of 2.7 in 9,000 records, in 8 fields at once, `tail` flags up to 2.5
+    times a rate of .001, of autocorrelated noise (.9) 6 times.
     A field that is missing takes no part, and the number of fields that count is that of those present.
     A restart, as after a declared change, takes the next record for the centre and learns at the first rates
     again; scales and directions are kept.

@@ -19,17 +19,18 @@ WINDOW = 9  # records of which a shift must have moved all but BUT
 BUT = 3
 # What one would vary, in the order of the names.
 TAIL_CONSTANTS = {
-    "share": 0.1,  # of the records beyond the tracked quantile; at .05 gross records own more of the excess
+    "share": 0.05,  # of the records beyond the tracked quantile
     "quantile_rate": 3e-4,  # in the end
     "excess_rate": 0.003,  # in the end, a record beyond the quantile
     "excess_clip": 4.0,  # mean excesses; how much one record teaches at most
     "spread_rate": 0.01,
     "handicap": 2.0,  # decades; by how much a shift must be rarer than a deviation to count as much
-    "usual": 0.8,  # log(1 + |z|) at the quantile where both sides are made alike; a Gaussian's is .82
+    "usual": 0.97,  # log(1 + |z|) at the quantile where both sides are made alike: that of a Gaussian
     "stretch": 2.5,  # fold at most, of an excess: without, a bounded side gave raw scores of 1e90
 }
 SHARE, QUANTILE_RATE, EXCESS_RATE, EXCESS_CLIP, SPREAD_RATE, HANDICAP, USUAL, STRETCH = range(len(TAIL_CONSTANTS))
 LEAST_EXCESS = 0.02
+EVEN_AT = 1000.0  # values of a field from which both sides are alike; before, in part
 FIRST_QUANTILE, FIRST_EXCESS, FIRST_SPREAD = 1.0, 0.3, 0.5
 LN10 = 2.302585092994046
 MOST_DECADES = 5.0  # of the evidence of a shift
@@ -97,31 +98,38 @@ def learn_tail(g, n, k, j, first, constants, tails):
 def as_deviation(u, upper, even, k, j, edge, constants, tails):
     """The deviation whose `decades` are u, on the upper side or the lower.
 
-    even: were both sides alike, with the usual quantile and the mean of their excesses, or `STRETCH` own ones.
+    even: how far both sides are made alike, from 0 to 1: with the usual quantile and the mean of their excesses, or
+    `STRETCH` own ones.
     """
     at = POINTS if upper else POINTS + 3
     q = tails[k, at + QUANTILE, j]
     e = tails[k, at + EXCESS, j]
-    if even:
-        q = constants[USUAL]
-        e = min(0.5 * (tails[k, POINTS + EXCESS, j] + tails[k, POINTS + 3 + EXCESS, j]), constants[STRETCH] * e)
+    if even > 0.0:
+        mean = 0.5 * (tails[k, POINTS + EXCESS, j] + tails[k, POINTS + 3 + EXCESS, j])
+        q += even * (constants[USUAL] - q)
+        e += even * (min(mean, constants[STRETCH] * e) - e)
     g = q + (u - edge) * e * LN10 if u > edge else q * u / edge
     size = math.expm1(min(g, FARTHEST))
     return size if upper else -size
 
 
 def own_sides(
-    tails: np.ndarray, low: np.ndarray, high: np.ndarray, constants: np.ndarray
+    tails: np.ndarray, even: np.ndarray, low: np.ndarray, high: np.ndarray, constants: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The deviations of which `as_deviation` makes low <= 0 and high >= 0 (n,), both sides alike. tails: (n, 12)."""
+    """The deviations of which `as_deviation` makes low <= 0 and high >= 0 (n,), both sides alike by even (n,).
+
+    tails: (n, 12).
+    """
     mean = 0.5 * (tails[:, POINTS + EXCESS] + tails[:, POINTS + 3 + EXCESS])
     usual, stretch = constants[USUAL], constants[STRETCH]
     sizes = []
     for at, limit in ((POINTS + 3, -low), (POINTS, high)):
         g = np.log1p(np.maximum(limit, 0.0))
         q, e = tails[:, at + QUANTILE], tails[:, at + EXCESS]
-        beyond = q + (g - usual) * e / np.maximum(np.minimum(mean, stretch * e), LEAST_EXCESS)  # 0 of a key unseen
-        sizes.append(np.expm1(np.minimum(np.where(g > usual, beyond, q * g / usual), FARTHEST)))
+        edge = q + even * (usual - q)
+        excess = np.maximum(e + even * (np.minimum(mean, stretch * e) - e), LEAST_EXCESS)  # 0 of a key unseen
+        within = q * g / np.maximum(edge, 1e-300)
+        sizes.append(np.expm1(np.minimum(np.where(g > edge, q + (g - edge) * e / excess, within), FARTHEST)))
     return -sizes[0], sizes[1]
 
 

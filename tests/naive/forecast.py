@@ -71,8 +71,11 @@ class Day:
         self.loss += rate_of(0.01, n) * (min(abs(off), 5 * scale) - self.loss)
 
 
+EDGE = -math.log10(0.05)
+
+
 class Tail:
-    """Exponential tail beyond a tracked 90% quantile, for one side."""
+    """Exponential tail beyond a tracked 95% quantile, for one side."""
 
     def __init__(self) -> None:
         self.q, self.e, self.d = 1.0, 0.3, 0.5
@@ -80,18 +83,18 @@ class Tail:
     def decades(self, g: float) -> float:
         if g == 0:
             return 0.0
-        return 1 + (g - self.q) / (self.e * math.log(10)) if g > self.q else g / self.q
+        return EDGE + (g - self.q) / (self.e * math.log(10)) if g > self.q else EDGE * g / self.q
 
     def learn(self, g: float, n: int) -> None:
         over, rate = g - self.q, max(3e-4, n**-0.75)
         if over > 0:
-            pace = min(0.2, max(0.003, 1 / (4 + 0.1 * n)))
+            pace = min(0.2, max(0.003, 1 / (4 + 0.05 * n)))
             self.e = max(0.02, self.e + pace * (min(over, 4 * self.e) - self.e))
-        self.q = max(self.q + rate * self.d * (0.9 if over > 0 else -0.1), 0.0)
+        self.q = max(self.q + rate * self.d * (0.95 if over > 0 else -0.05), 0.0)
         self.d = max(0.02, self.d + max(0.01, 0.5 / n) * (min(abs(over), 4 * self.d) - self.d))
 
     def deviation(self, u: float) -> float:
-        g = self.q + (u - 1) * self.e * math.log(10) if u > 1 else self.q * u
+        g = self.q + (u - EDGE) * self.e * math.log(10) if u > EDGE else self.q * u / EDGE
         return math.expm1(min(600.0, g))
 
 
@@ -107,10 +110,11 @@ class Sides:
     def decades(self, z: float) -> float:
         return self.of(z).decades(math.log1p(abs(z)) if self.log else abs(z))
 
-    def alike(self, side: Tail) -> Tail:
-        """The one law that both sides would have, but not 2.5 times as wide as a side's own."""
+    def alike(self, side: Tail, part: float) -> Tail:
+        """The one law that both sides would have, but not 2.5 times as wide as a side's own; in part, own law else."""
         law = Tail()
-        law.q, law.e = 0.8, min((self.upper.e + self.lower.e) / 2, 2.5 * side.e)
+        law.q = side.q + part * (0.97 - side.q)
+        law.e = side.e + part * (min((self.upper.e + self.lower.e) / 2, 2.5 * side.e) - side.e)
         return law
 
     def learn(self, z: float, n: int) -> None:
@@ -181,12 +185,12 @@ class Field:
             beyond = window[3] - before if window[3] > before else min(0.0, window[5] - before)
             self.shift = beyond / unit
             u = min(5.0, self.moves.decades(self.shift) - 2.0)
-            if u > max(1, rarity):
+            if u > max(EDGE, rarity):
                 rarity, up, shifted = u, self.shift > 0, True
         if not alone and not shifted:
             return self.point
         side = self.points.upper if up else self.points.lower
-        law = self.points.alike(side) if alone else side
+        law = self.points.alike(side, min(self.seen / 1000, 1.0)) if alone else side
         return law.deviation(rarity) * (1 if up else -1)
 
     def learn(self, x: float, time: float) -> None:

@@ -119,6 +119,15 @@ def test_bursts_that_fill_the_stream_are_learned() -> None:
     assert flag[50_000:].mean() < 0.01
 
 
+def test_peaks_of_a_rhythm_are_learned_as_they_come_back() -> None:
+    n = 40_000
+    day = np.maximum(np.sin(2.0 * np.pi * np.arange(n) / 1440.0), 0.0)
+    x = bursts(n, 0) + np.where(np.arange(n) < 6000, 0.0, 1.5 * day)  # it begins late
+    flag = step(tail := make(kind="level", steady=True), fresh(tail), x)[1] == 1
+    assert flag[6000:12_000].mean() > 0.05
+    assert flag[25_000:].mean() < 0.005
+
+
 @pytest.mark.skipif(not available(), reason="needs numba")
 @pytest.mark.parametrize("kind", ["residual", "distance", "level"])
 def test_compiled_and_interpreted_agree_bit_for_bit(kind: RawKind) -> None:

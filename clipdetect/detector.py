@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -31,13 +31,24 @@ from clipdetect.derive import Derivation, Inputs, Place
 from clipdetect.errors import FieldsError
 from clipdetect.jit import Engine, EngineName
 from clipdetect.keys import KeyTable
+from clipdetect.keys import Mark as TableMark
 from clipdetect.numerics.gates import carry, correct, gate
 from clipdetect.scored import Scored, joined
 
 BLOCK = 8192  # rows a kernel call handles at most; bounds the slots that wait to be given out again
 WIDE = 1 << 19  # numbers likewise, so that many fields take no more memory
+FEW_KEYS = 256  # up to here what a block changes is always kept until the next one; it costs next to nothing
 
 C = TypeVar("C", bound=Component)
+
+
+class Mark(NamedTuple):
+    """A moment of a detector: changes in its journal so far, its columns, and the marks of its key tables."""
+
+    changes: int
+    base: list[str]
+    columns: list[str]
+    tables: dict[str, TableMark]
 
 
 class Detector:
@@ -98,9 +109,11 @@ class Detector:
         self.state: State = {}
         self.shared: State = {}
         self.capacity: dict[str, int] = {}  # rows of the arrays, by table: "" is the model's
+        self._arrays: dict[str, list[str]] = {}  # names of the arrays, by table
         self._viewed: State | None = None
         self._views: dict[str, State] = {}
         self.paces_engine = True  # whether it starts the compiler itself, when that pays
+        self.keep_rows = False  # whether the journal has what a block changes, however many keys there are
         self._journal: list[tuple[Any, ...]] | None = None
         self._fields_given = fields is not None
         for component in self.stages().values():
@@ -140,6 +153,11 @@ class Detector:
         if list(fields[: len(self.base)]) != self.base:
             raise ValueError(f"columns can only be added: have {self.base}, got {list(fields)}")
         self.base = list(fields)
+        self._bind()
+        self._resize({})
+
+    def _bind(self) -> None:
+        """Tell every component the columns."""
         self.features.bind(self.base, self.params)
         for name in self.features.watched + self.features.derived:
             if name not in self.columns:
@@ -148,7 +166,6 @@ class Detector:
         for prefix, component in self.stages().items():
             if not prefix.startswith("feature"):
                 _bind(component, self.columns, self.params)
-        self._resize({})
 
     def _resize(self, capacity: dict[str, int]) -> None:
         """Arrays for `capacity` keys a table and the open columns; what was there keeps its place."""
@@ -168,6 +185,7 @@ class Detector:
             used = min(rows, tables[table].capacity)
             state[name] = _padded(self.state.get(name), (rows, *shape), dtype, used)
         self.state = state
+        self._arrays = {table: [name for name in state if self.table_of(name) == table] for table in tables}
         self.shared = {
             name: _padded(self.shared.get(name), shape, dtype, shape[0] if shape else 0)
             for name, (shape, dtype) in shared_spec.items()
@@ -336,21 +354,25 @@ class Detector:
     # -- going back, saving -------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Remember from here on what changes, so that `undo` can go back to this moment."""
-        self._journal = [("columns", self.base, self.columns)]
+        """Remember from here on what changes, so that `back` can undo it."""
+        self._journal = []
         for table in self.tables().values():
             table.begin()
 
-    def _save_rows(self, places: Mapping[str, Place]) -> None:
-        if self._journal is not None:
-            touched = {name: np.unique(place.slots) for name, place in places.items()}
-            saved = [(name, touched[self.table_of(name)]) for name in self.state]
-            self._journal.append(("rows", [(name, slots, self.state[name][slots]) for name, slots in saved]))
-            self._journal.append(("shared", {name: array.copy() for name, array in self.shared.items()}))
+    def mark(self) -> Mark:
+        """This moment, for `back`; after `begin`."""
+        tables = {name: table.mark() for name, table in self.tables().items()}
+        return Mark(len(self._journal or ()), self.base, self.columns, tables)
 
-    def undo(self) -> None:
-        """Go back to the last `begin`."""
-        for what, *old in reversed(self._journal or []):
+    def back(self, mark: Mark) -> None:
+        """Go back to a moment since the last `begin`.
+
+        With more than `FEW_KEYS` keys the rows of the arrays are only kept with `keep_rows`; without it what the
+        rows since have taught stays learned, and from now on they are kept.
+        """
+        journal = self._journal or []
+        while len(journal) > mark.changes:
+            what, *old = journal.pop()
             if what == "rows":
                 for name, slots, values in old[0]:
                     self.state[name][slots] = values
@@ -360,10 +382,32 @@ class Detector:
             elif what == "arrays":
                 self.state, self.shared, self.capacity = old
             else:
-                self.base, self.columns = old
-        self._journal = None
-        for table in self.tables().values():
-            table.undo()
+                self.keep_rows = True
+        for name, table in self.tables().items():
+            table.back(mark.tables[name])
+        if self.columns != mark.columns or self.base != mark.base:
+            self.base, self.columns = mark.base, mark.columns
+            self._bind()
+
+    def _save_rows(self, places: Mapping[str, Place]) -> None:
+        """Put the rows that a block is about to change into the journal."""
+        if self._journal is None:
+            return
+        if not self.keep_rows and sum(map(len, self.tables().values())) > FEW_KEYS:
+            self._journal.append(("not kept",))
+            return
+        saved: list[tuple[str, Any, np.ndarray]] = []
+        for table, names in self._arrays.items():
+            slots = places[table].slots
+            if len(slots) > 1:
+                slots = np.unique(slots)
+            every = self.capacity.get(table, 0) <= 2 * len(slots)
+            for name in names:
+                array = self.state[name]
+                saved.append((name, slice(None), array.copy()) if every else (name, slots, array[slots]))
+        self._journal.append(("rows", saved))
+        if self.shared:
+            self._journal.append(("shared", {name: array.copy() for name, array in self.shared.items()}))
 
     @property
     def nbytes(self) -> int:

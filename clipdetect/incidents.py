@@ -42,8 +42,6 @@ class Incidents:
         self.silence, self.most = silence, most
         self.open: dict[Scope, dict[tuple[str, int], Open]] = {}
         self.seen = self.joined = self.opened = 0
-        self._before = self.open
-        self._counted = (0, 0, 0)
 
     def join(
         self,
@@ -93,15 +91,13 @@ class Incidents:
 
     # -- going back, saving -------------------------------------------------------------------
 
-    def begin(self) -> None:
-        """Remember from here on what changes, so that `undo` can go back."""
-        self._before = dict(self.open)  # its values are only ever replaced
-        self._counted = (self.seen, self.joined, self.opened)
+    def mark(self) -> Any:
+        """This moment, for `back`."""
+        return dict(self.open), (self.seen, self.joined, self.opened)  # the values of `open` are only ever replaced
 
-    def undo(self) -> None:
-        """Go back to the last `begin`."""
-        self.open = self._before
-        self.seen, self.joined, self.opened = self._counted
+    def back(self, mark: Any) -> None:
+        """Go back to the moment of a mark."""
+        self.open, (self.seen, self.joined, self.opened) = dict(mark[0]), mark[1]
 
     def dump(self) -> dict[str, Any]:
         """Plain JSON values."""

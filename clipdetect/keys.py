@@ -9,11 +9,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 SOLE_KEY = ""  # the one key of a run without `--by`
+
+
+class Mark(NamedTuple):
+    """A moment of a table: changes logged so far, and its counters."""
+
+    changes: int
+    clock: int
+    evicted: int
 
 
 class KeyTable:
@@ -36,7 +44,6 @@ class KeyTable:
         self._leaving: list[int] = []  # freed in the current block
         self._oldest: deque[tuple[int, int]] = deque()  # (slot, stamp), oldest first
         self._log: list[tuple[Any, ...]] | None = None
-        self._before = (0, 0)
 
     def __len__(self) -> int:
         return len(self.slot_of)
@@ -47,8 +54,10 @@ class KeyTable:
 
     def assign(self, keys: Sequence[str] | None, n: int) -> tuple[np.ndarray, list[int]]:
         """Slots (n,) int64 of a block's rows, and the slots that are fresh keys in it."""
-        self._free.extend(self._leaving)
-        self._leaving.clear()
+        if self._leaving:
+            self._note("freed", self._leaving)
+            self._free.extend(self._leaving)
+            self._leaving = []
         if keys is None:
             found: list[int | None] = [self.slot_of.get(SOLE_KEY)]
             keys = [SOLE_KEY] * n if found[0] is None else ()
@@ -58,7 +67,7 @@ class KeyTable:
             return self._admit(keys)
         slots = np.fromiter(found, np.int64, len(found)) if len(found) == n else np.full(n, found[0], np.int64)
         if self._log is not None:
-            self._log.append(("stamps", slots, self.last[slots]))
+            self._note("stamps", slots, self.last[slots])
         self.last[slots] = np.arange(self.clock, self.clock + n)  # the last write of a slot wins
         self.clock += n
         return slots, []
@@ -75,10 +84,8 @@ class KeyTable:
                 slot_of[key] = slot
                 self.text[slot] = key
                 fresh.append(slot)
-                if self._log is not None:
-                    self._log.append(("in", key))
-            if self._log is not None:
-                self._log.append(("stamps", slot, self.last[slot]))
+                self._note("in", key)
+            self._note("stamps", slot, self.last[slot])
             self.last[slot] = self.clock + i
             slots[i] = slot
         self.clock += len(keys)
@@ -86,7 +93,9 @@ class KeyTable:
 
     def _take(self) -> int:
         if self._free:
+            self._note("reused", self._free[-1])
             return self._free.pop()
+        self._note("grown")
         self.text.append("")
         if len(self.text) > len(self.last):
             self.last = np.concatenate([self.last, np.zeros_like(self.last)])
@@ -97,9 +106,9 @@ class KeyTable:
         while True:
             while self._oldest:
                 slot, stamp = self._oldest.popleft()
+                self._note("passed", slot, stamp)
                 if self.last[slot] == stamp and self.slot_of.get(self.text[slot]) == slot:
-                    if self._log is not None:
-                        self._log.append(("out", self.text[slot], slot))
+                    self._note("out", self.text[slot], slot)
                     del self.slot_of[self.text[slot]]
                     self._leaving.append(slot)
                     self.evicted += 1
@@ -109,6 +118,7 @@ class KeyTable:
             some = max(1, len(live) // 8)
             chosen = np.argpartition(stamps, some - 1)[:some] if some < len(live) else np.arange(len(live))
             chosen = chosen[np.argsort(stamps[chosen])]
+            self._note("listed", len(chosen))
             self._oldest.extend(zip(live[chosen].tolist(), stamps[chosen].tolist(), strict=True))
 
     def in_order(self) -> tuple[list[str], np.ndarray]:
@@ -126,20 +136,43 @@ class KeyTable:
         self.clock = len(texts)
         self.evicted = evicted
 
-    def begin(self) -> None:
-        """Remember from here on what changes, so that `undo` can go back."""
-        self._log = []
-        self._before = (self.clock, self.evicted)
+    # -- going back ---------------------------------------------------------------------------
 
-    def undo(self) -> None:
-        """Go back to the last `begin`; eviction order and live keys are as they were then."""
-        for action, *what in reversed(self._log or []):
+    def _note(self, *change: Any) -> None:
+        if self._log is not None:
+            self._log.append(change)
+
+    def begin(self) -> None:
+        """Remember from here on what changes, so that `back` can undo it."""
+        self._log = []
+
+    def mark(self) -> Mark:
+        """This moment, for `back`; after `begin`."""
+        return Mark(len(self._log or ()), self.clock, self.evicted)
+
+    def back(self, mark: Mark) -> None:
+        """Go back to a moment since the last `begin`: eviction order, slots and live keys are as they were then."""
+        log = self._log or []
+        while len(log) > mark.changes:
+            action, *what = log.pop()
             if action == "stamps":
                 self.last[what[0]] = what[1]
             elif action == "in":
                 del self.slot_of[what[0]]
-            else:
+            elif action == "out":
                 self.slot_of[what[0]] = what[1]
                 self.text[what[1]] = what[0]
-        self.clock, self.evicted = self._before
-        self._log = None
+                self._leaving.pop()
+            elif action == "freed":
+                self._leaving = what[0]
+                del self._free[len(self._free) - len(what[0]) :]
+            elif action == "reused":
+                self._free.append(what[0])
+            elif action == "grown":
+                self.text.pop()
+            elif action == "passed":
+                self._oldest.appendleft((what[0], what[1]))
+            else:
+                for _ in range(what[0]):
+                    self._oldest.pop()
+        self.clock, self.evicted = mark.clock, mark.evicted

@@ -81,15 +81,15 @@ class Verdicts:
 
     # -- going back, saving -------------------------------------------------------------------
 
-    def begin(self) -> None:
-        """Remember from here on what changes, so that `undo` can go back."""
-        if self.incidents is not None:
-            self.incidents.begin()
+    def mark(self) -> Any:
+        """This moment, for `back`."""
+        return self.muted, None if self.incidents is None else self.incidents.mark()
 
-    def undo(self) -> None:
-        """Go back to the last `begin`."""
+    def back(self, mark: Any) -> None:
+        """Go back to the moment of a mark."""
+        self.muted, incidents = mark
         if self.incidents is not None:
-            self.incidents.undo()
+            self.incidents.back(incidents)
 
     def dump(self) -> dict[str, Any]:
         """Plain JSON values."""

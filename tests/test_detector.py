@@ -221,7 +221,7 @@ def test_arrays_of_other_components_are_refused():
 
 @pytest.mark.parametrize("max_keys", [3, 100_000])
 @pytest.mark.parametrize("keyed", [False, True])
-def test_undo_goes_back_to_the_last_begin(keyed, max_keys):
+def test_back_is_as_if_nothing_had_been(keyed, max_keys):
     """Through new keys, evictions, grown arrays and opened columns."""
     rng = np.random.default_rng(4)
     X = noise(900, 2)
@@ -230,10 +230,11 @@ def test_undo_goes_back_to_the_last_begin(keyed, max_keys):
     detector.step(X[:300, :1], keys and keys[:300])
     before = image(detector)
     detector.begin()
+    start = detector.mark()
     detector.step(X[300:600], keys and [key + "x" for key in keys[300:600]], opened=[(100, 2)], fields=["a", "b"])
     detector.step(X[600:], keys and keys[600:])
     assert image(detector) != before
-    detector.undo()
+    detector.back(start)
     assert image(detector) == before
 
 
@@ -241,8 +242,9 @@ def test_undo_before_anything_was_seen_is_a_fresh_detector():
     detector = new()
     before = image(detector)
     detector.begin()
+    start = detector.mark()
     detector.step(noise())
-    detector.undo()
+    detector.back(start)
     assert image(detector) == before
 
 
@@ -421,8 +423,9 @@ def test_a_nested_component_and_what_keys_share():
     assert other.shared["estimator/total"].tolist() == [400]
     before = image(other)
     other.begin()
+    start = other.mark()
     other.step(X, keys)
-    other.undo()
+    other.back(start)
     assert image(other) == before
 
 

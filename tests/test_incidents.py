@@ -67,9 +67,9 @@ def test_cuts_and_a_restart_change_nothing():
         part = {i - start: reason for i, reason in flags.items() if start <= i < start + 37}
         again = Incidents(Silence(records=5), 3)
         again.load(json.loads(json.dumps(incidents.dump())))
-        again.begin()
+        start_of_block = again.mark()
         joined(again, part, scopes[start : start + 37])
-        again.undo()
+        again.back(start_of_block)
         assert again.dump() == incidents.dump()
         incidents = Incidents(Silence(records=5), 3)
         incidents.load(again.dump())

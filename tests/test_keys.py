@@ -68,10 +68,33 @@ def test_undo_goes_back_to_the_live_keys_and_their_order():
     table.assign(list("ba"), 2)
     before = table.in_order()[0], table.evicted, table.clock
     table.begin()
+    start = table.mark()
     table.assign(list("cxyzc"), 5)
     table.assign(list("ab"), 2)
-    table.undo()
+    table.back(start)
     assert (table.in_order()[0], table.evicted, table.clock) == before
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_table_that_went_back_goes_on_as_if_nothing_had_been(seed):
+    """Slots are neither lost nor given to two keys, and the next keys to leave are the same."""
+    rng = np.random.default_rng(seed)
+    table, other = KeyTable(12), KeyTable(12)
+    for _ in range(60):
+        keys = [f"k{i}" for i in rng.integers(0, 30, rng.integers(1, 20))]
+        table.begin()
+        start = table.mark()
+        for _ in range(rng.integers(1, 3)):
+            kept = table.mark()
+            table.assign([f"k{i}" for i in rng.integers(0, 40, rng.integers(1, 30))], 0)
+            if rng.random() < 0.3:
+                table.back(kept)
+        table.back(start)
+        slots, fresh = table.assign(keys, len(keys))
+        expected, expected_fresh = other.assign(keys, len(keys))
+        assert (slots.tolist(), fresh) == (expected.tolist(), expected_fresh)
+        assert table.in_order()[0] == other.in_order()[0]
+        assert table.evicted == other.evicted
 
 
 def test_without_keys_there_is_one_slot():

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from clipdetect.printable import printable
@@ -35,6 +36,7 @@ class Talk:
         self.started = time.monotonic()
         self.kinds: Counter[str] = Counter()  # unreadable records and values by kind
         self.unreadable: Counter[str] = Counter()  # of these, the records
+        self.faults = 0  # of these, the program's own
         self._first: dict[str, str] = {}
         self._status: Any = None
         self._updated = 0.0
@@ -78,18 +80,20 @@ class Talk:
         except OSError:
             pass  # nobody reads stderr; the records matter more
 
-    def problems(self, source: str, records: list[Problem], values: list[ValueProblem]) -> None:
+    def problems(self, source: str, records: Sequence[Problem], values: Sequence[ValueProblem] = ()) -> None:
         """Count unreadable records and values; name the first of each kind with file and line."""
         for problem in records:
             self.unreadable[problem.kind] += 1
-            self._named(problem.kind, 1, f"{source}:{problem.line}: {problem.message or problem.kind}")
+            self.faults += problem.fault
+            where = f"{source}:{problem.line}" if problem.line else source
+            self._named(problem.kind, 1, f"{where}: {problem.message or problem.kind}", problem.fault)
         for value in values:
             self._named(value.kind, value.count, f"{source}:{value.line}: {value.field}: {value.message or value.kind}")
 
-    def _named(self, kind: str, count: int, first: str) -> None:
+    def _named(self, kind: str, count: int, first: str, fault: bool = False) -> None:
         if kind not in self._first:
             self._first[kind] = first
-            self.note(first)
+            (self.error if fault else self.note)(first)
         self.kinds[kind] += count
 
     def progress(self, records: int, flagged: int, source: str) -> None:

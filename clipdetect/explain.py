@@ -13,6 +13,7 @@ from clipdetect.config import Config
 from clipdetect.detector import Detector
 from clipdetect.records import Annotation, Reason
 from clipdetect.scored import Scored
+from clipdetect.wall import is_fault
 
 MOST_REASONS = 5
 Direction = Literal["both", "up", "down"]
@@ -31,11 +32,25 @@ def annotation(
     """
     fields, makers = detector.columns, detector.features.makers
     why: dict[int, list[Reason]] = {}
+    faults: dict[int, Exception] = {}
+
+    def worded(reason: Reason, i: int) -> Reason:
+        """In its own words; where those cannot be had, the bare reason has to do."""
+        if reason.field not in makers:
+            return reason
+        try:
+            return told(reason, makers, texts, i)
+        except Exception as error:
+            if not is_fault(error):
+                raise
+            faults[i] = error
+            return reason
+
     anomaly = scored.flag == 1
     for i in np.flatnonzero(anomaly).tolist():
         share = None if scored.share is None else scored.share[i]
         found = reasons(fields, scored.X[i], scored.expected[i], scored.scale[i], share)
-        found = [told(each, makers, texts, i) if each.field in makers else each for each in found]
+        found = [worded(each, i) for each in found]
         if matters(found, config.direction, config.min_change.value, config.min_change.percent):
             why[i] = found
         else:
@@ -44,7 +59,7 @@ def annotation(
         for i in np.flatnonzero(np.isfinite(scored.alarms).any(axis=1)).tolist():
             values = zip(detector.features.alarms, scored.alarms[i].tolist(), strict=True)
             own = [Reason(name, value, math.nan, math.nan) for name, value in values if math.isfinite(value)]
-            why[i] = [*[told(each, makers, texts, i) for each in own], *why.get(i, [])]
+            why[i] = [*[worded(each, i) for each in own], *why.get(i, [])]
             anomaly[i] = True
     marks = {"abstain": scored.flag == 2}
     if join is not None:
@@ -67,6 +82,7 @@ def annotation(
         bands=bands,
         seen=seen,
         keep=anomaly if config.only_anomalies else None,
+        faults=faults,
     )
 
 

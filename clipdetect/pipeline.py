@@ -10,28 +10,26 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from clipdetect import registry, state
+from clipdetect.answers import Parts, answer
 from clipdetect.checkpoints import Checkpoints
 from clipdetect.config import Config, fingerprint
 from clipdetect.display import Talk
 from clipdetect.errors import ClipdetectError, ConfigError, InputError, OutputError, StateError
-from clipdetect.explain import Texts
 from clipdetect.follow import Follower
 from clipdetect.formats import recipe_for, sniff
-from clipdetect.formats.beside import told
 from clipdetect.formats.lines import Lines
 from clipdetect.formats.log_lines import LogLines
 from clipdetect.records import Batch, Format, Order
-from clipdetect.scored import Scored
 from clipdetect.sink import ClosedPipe, Sink
 from clipdetect.source import FULL_READ, Interrupted, Signals, Source
 from clipdetect.verdicts import Verdicts
+from clipdetect.wall import place
 from clipdetect.wiring import brought, options, selection, several
 
 FORK_FROM = 1 << 24  # bytes of state from which a checkpoint is saved by a child process
@@ -73,7 +71,7 @@ class Pipeline:
         self.checkpoints = Checkpoints(self._save)
         self.follower: Follower | None = None
         self.followed: dict[str, Any] = {}  # where to go on in the files followed, as of the last block written
-        self._before = (self.selection_then, 0, 0, self.followed)
+        self._before: tuple[Parts, Any, tuple[Any, ...]] | None = None
         self.switch_told = self.eviction_told = self.unseen_told = False
         self._told: set[str] = set()
 
@@ -95,6 +93,7 @@ class Pipeline:
         self.fingerprint = fingerprint(self.config, features, bool(self.many))
         self.detector = self.config.detector(features, bool(self.many))
         self.detector.paces_engine = False  # that depends on what the input does
+        self.detector.keep_rows = bool(self.config.state)
 
     def _suit(self, batch: Batch) -> None:
         """The default model by the first record: for several fields, or for one series and no categories."""
@@ -134,10 +133,18 @@ class Pipeline:
             self._undo()
             self.talk.error(str(error))
             self.failed = True
-        except ConfigError:
-            raise  # found out by the first record: nothing has been learned
+        except ConfigError as error:
+            if not self.detector.keys.clock:
+                raise  # found out by the first record: nothing has been learned
+            self.talk.error(str(error))
+            code = error.exit_code
         except ClipdetectError as error:
             self.talk.error(str(error))
+            self.failed = True
+        except Exception as error:  # a fault that no record can be blamed for: what was written whole is saved
+            self._undo()
+            self.talk.error(f"internal error, {type(error).__name__}: {error} ({place(error)}); please report this")
+            self.talk.detail(traceback.format_exc())
             self.failed = True
         if self.config.state:
             try:
@@ -152,7 +159,7 @@ class Pipeline:
             self.talk.summary(self._counters())
         if code:
             return code
-        if self.failed:
+        if self.failed or self.talk.faults:
             return FAILED
         return FOUND if self.config.exit_code and self.flagged else 0
 
@@ -286,27 +293,27 @@ class Pipeline:
     # -- one block ----------------------------------------------------------------------------
 
     def _block(self, batch: Batch, source: Source | Follower) -> None:
-        stop = None
-        if batch.problems and self.config.on_error == "fail":
+        self.talk.problems(source.name, batch.faults)
+        stop, strict = None, self.config.on_error == "fail"
+        if batch.problems and strict:
             stop = batch.problems[0]
             batch = batch.until(stop.piece)
         self.talk.problems(source.name, batch.problems, batch.values)
         self._suit(batch)
-        if self.config.state:
-            self.detector.begin()
-            self.verdicts.begin()
-            self._before = (self.selection_then, self.records, self.flagged, self.followed)
+        parts = self._begin()
+        learn = not (self.config.freeze and self.writing)
+        found = answer(parts, batch, learn=learn, writing=self.writing, strict=strict)
+        if found.faults:
+            self.talk.problems(source.name, found.faults)
+            if strict:
+                stop = found.faults[0]
+                batch = batch.until(stop.piece)
         self.order.see(batch.time)
-        scored = self._score(batch)
-        found = self.verdicts.annotation(batch, self.detector, scored, self._texts(batch), self.writing)
         self.records += len(batch.rows) + len(batch.problems)
         if self.writing:
-            self.flagged += int(np.count_nonzero(found.anomaly))
-            codec = self.writer or self.reader
-            assert codec is not None
-            out = self.writer.render(batch, found) if self.writer else codec.splice(batch, found)
-            if out:
-                self.sink.write(out)
+            self.flagged += found.flagged
+            if found.out:
+                self.sink.write(found.out)
             if self.config.state:
                 self.selection_then = self.selection.snapshot()
                 if self.follower is not None:
@@ -317,30 +324,14 @@ class Pipeline:
             raise InputError(f"{source.name}:{stop.line}: {stop.message or stop.kind}")
         self._after_block(source)
 
-    def _score(self, batch: Batch) -> Scored:
-        learn, widen = self.verdicts.how(batch, not (self.config.freeze and self.writing))
-        return self.detector.step(
-            batch.X,
-            batch.keys,
-            time=batch.time,
-            label=batch.label,
-            learn=learn,
-            widen=widen,
-            opened=batch.opened,
-            fields=self.selection.columns,
-            numbers=batch.numbers,
-            categories=batch.categories,
-        )
-
-    def _texts(self, batch: Batch) -> Texts:
-        """Fetches the texts of fields back from a record, for what is said of it."""
-
-        def texts(i: int, names: Sequence[str]) -> dict[str, str]:
-            assert self.reader is not None
-            record = self.reader.record(batch.pieces[int(batch.rows[i])])
-            return {name: told(record, name) for name in names}
-
-        return texts
+    def _begin(self) -> Parts:
+        """What works on the next block; from here on it can be undone."""
+        assert self.reader is not None
+        parts = Parts(self.detector, self.verdicts, self.reader, self.writer, self.selection.columns)
+        self.detector.begin()
+        counted = (self.selection_then, self.records, self.flagged, self.followed)
+        self._before = (parts, parts.mark(), counted)
+        return parts
 
     def _after_block(self, source: Source | Follower) -> None:
         engine = self.detector.engine
@@ -442,8 +433,7 @@ class Pipeline:
 
     def _undo(self) -> None:
         """Back to before the block that was not written whole."""
-        if self.config.state:
-            self.detector.undo()
-            self.verdicts.undo()
-            self.selection_then, self.records, self.flagged, self.followed = self._before
+        if self.config.state and self._before is not None:
+            parts, mark, (self.selection_then, self.records, self.flagged, self.followed) = self._before
+            parts.back(mark)
             self.selection.restore(self.selection_then)

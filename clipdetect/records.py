@@ -7,6 +7,7 @@ nothing of models; the detector knows nothing of bytes.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple
 
@@ -18,12 +19,14 @@ class Problem(NamedTuple):
 
     kind is one short stable phrase for counting (`invalid JSON`, `not UTF-8`, `ragged row`,
     `too long`, `too deep`, `truncated`, ...); message says more (`expected ',' at column 17`).
+    fault : the program's own, see `wall`; line is 0 where it is not known.
     """
 
     piece: int
     line: int
     kind: str
     message: str
+    fault: bool = False
 
 
 class ValueProblem(NamedTuple):
@@ -69,6 +72,7 @@ class Batch:
     opened : [(row, columns open from this row on)], ascending; columns before that are unchanged.
     problems : records that cannot be read, in order.
     values : unreadable values, one entry a kind.
+    faults : what was raised on the way without the loss of a record.
     objects : the records as dicts, where the output needs them, else None.
     verbatim : pieces that are always written, such as a header.
     continued : piece 0 goes on from an over-long line of the block before; unended : the last piece
@@ -86,6 +90,7 @@ class Batch:
     opened: list[tuple[int, int]] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     values: list[ValueProblem] = field(default_factory=list)
+    faults: list[Problem] = field(default_factory=list)
     objects: list[dict[str, Any]] | None = None
     verbatim: frozenset[int] = frozenset()
     continued: bool = False
@@ -115,6 +120,99 @@ class Batch:
             unended=False,
         )
 
+    def apart(self, columns: int) -> Iterator[Batch]:
+        """The pieces, each a batch of its own; what was told of the whole batch (`values`, `faults`) stays behind.
+
+        columns : open before the batch.
+        """
+        row_of = {place: i for i, place in enumerate(self.rows.tolist())}
+        problems = {problem.piece: problem for problem in self.problems}
+        opened = list(self.opened)
+        for place, piece in enumerate(self.pieces):
+            i = row_of.get(place)
+            begin, end = (0, 0) if i is None else (i, i + 1)
+            now = columns
+            while opened and opened[0][0] < end:
+                now = opened.pop(0)[1]
+            part = self._between(begin, end, now)
+            part.pieces = [piece]
+            part.rows = np.zeros(end - begin, np.int64)
+            part.opened = [(0, now)] if now > columns else []
+            part.problems = [problems[place]._replace(piece=0)] if place in problems else []
+            part.verbatim = frozenset({0} if place in self.verbatim else ())
+            part.continued = self.continued and place == 0
+            part.unended = self.unended and place == len(self.pieces) - 1
+            columns = now
+            yield part
+
+    def _between(self, begin: int, end: int, columns: int) -> Batch:
+        """Rows from `begin` to before `end`, with so many columns; of the pieces, all."""
+
+        def cut(values: np.ndarray | None) -> np.ndarray | None:
+            return None if values is None else values[begin:end]
+
+        return replace(
+            self,
+            X=np.ascontiguousarray(self.X[begin:end, :columns]),
+            keys=None if self.keys is None else self.keys[begin:end],
+            time=cut(self.time),
+            label=cut(self.label),
+            numbers={name: each[begin:end] for name, each in self.numbers.items()},
+            categories={name: each[begin:end] for name, each in self.categories.items()},
+            values=[],
+            faults=[],
+            objects=None if self.objects is None else self.objects[begin:end],
+        )
+
+    def refused(self, problem: Problem) -> Batch:
+        """A batch of one piece without its record, which has a problem."""
+        part = self._between(0, 0, self.X.shape[1])
+        part.rows, part.problems = self.rows[:0], [problem]
+        return part
+
+
+def concatenated(batches: Sequence[Batch]) -> Batch:
+    """One batch of several, at least one, that follow each other."""
+    first, last = batches[0], batches[-1]
+    pieces: list[bytes] = []
+    rows: list[np.ndarray] = []
+    problems: list[Problem] = []
+    opened: list[tuple[int, int]] = []
+    verbatim: set[int] = set()
+    n, d = 0, last.X.shape[1]
+    for each in batches:
+        shift = len(pieces)
+        rows.append(each.rows + shift)
+        problems += [problem._replace(piece=problem.piece + shift) for problem in each.problems]
+        opened += [(n + row, columns) for row, columns in each.opened]
+        verbatim |= {place + shift for place in each.verbatim}
+        pieces += each.pieces
+        n += len(each.rows)
+
+    def whole(arrays: Iterable[np.ndarray | None]) -> np.ndarray | None:
+        found = [each for each in arrays if each is not None]
+        return np.concatenate(found) if found else None
+
+    X = [np.pad(each.X, ((0, 0), (0, d - each.X.shape[1])), constant_values=np.nan) for each in batches]
+    return Batch(
+        pieces=pieces,
+        rows=np.concatenate(rows),
+        X=np.concatenate(X),
+        keys=None if first.keys is None else [key for each in batches for key in each.keys or ()],
+        time=whole(each.time for each in batches),
+        label=whole(each.label for each in batches),
+        numbers={name: np.concatenate([each.numbers[name] for each in batches]) for name in first.numbers},
+        categories={name: np.concatenate([each.categories[name] for each in batches]) for name in first.categories},
+        opened=opened,
+        problems=problems,
+        values=[value for each in batches for value in each.values],
+        faults=[problem for each in batches for problem in each.faults],
+        objects=None if first.objects is None else [value for each in batches for value in each.objects or ()],
+        verbatim=frozenset(verbatim),
+        continued=first.continued,
+        unended=last.unended,
+    )
+
 
 @dataclass(slots=True)
 class Annotation:
@@ -128,6 +226,7 @@ class Annotation:
     bands : expected, lower, upper (n, d) with NaN = null, or None without `--bands`.
     seen : (n, d) bool with bands: whether the key has ever had a number in that column.
     keep : (n,) bool or None; only these rows are written.
+    faults : what was raised in putting a row's reasons into words, by row.
     """
 
     fields: list[str]
@@ -138,6 +237,7 @@ class Annotation:
     bands: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
     seen: np.ndarray | None = None
     keep: np.ndarray | None = None
+    faults: dict[int, Exception] = field(default_factory=dict)
 
     def remarkable(self) -> np.ndarray:
         """(n,) bool: the records that get more than a score and a false flag, or no score."""
@@ -254,3 +354,15 @@ class Format:
     def finish(self) -> bytes:
         """What `render` output ends with."""
         return b""
+
+    def line_of(self, batch: Batch, piece: int) -> int:
+        """Number of the line of the last batch's piece, for messages; 0 where it is not known."""
+        return 0
+
+    def mark(self) -> Any:
+        """This moment of reading and writing, for `back`; attributes are replaced, never changed in place."""
+        return dict(vars(self))
+
+    def back(self, mark: Any) -> None:
+        """Go back to the moment of a mark."""
+        vars(self).update(mark)

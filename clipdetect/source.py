@@ -27,8 +27,11 @@ STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 GRACE = 0.5  # seconds that a write may take to finish after a signal
 
 
-class Interrupted(Exception):
-    """A signal asked for the end; `number` is the signal's. `stuck`: in the middle of a write."""
+class Interrupted(BaseException):
+    """A signal asked for the end; `number` is the signal's. `stuck`: in the middle of a write.
+
+    No error, and so nothing that a record can be blamed for.
+    """
 
     def __init__(self, number: int, stuck: bool = False) -> None:
         super().__init__(number)

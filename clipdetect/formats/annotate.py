@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from clipdetect.formats.json_text import dumps
 from clipdetect.records import Annotation, FormatOptions, Reason
 
 
@@ -37,8 +38,8 @@ class JsonAnnotator:
 
     def __init__(self, options: FormatOptions) -> None:
         self.options = options
-        self.score = orjson.dumps(options.prefix + "score") + b":"
-        self.clear = b"," + orjson.dumps(options.prefix + "anomaly") + b":false"
+        self.score = dumps(options.prefix + "score") + b":"
+        self.clear = b"," + dumps(options.prefix + "anomaly") + b":false"
 
     def members(self, annotation: Annotation, i: int, score: bytes) -> bytes:
         """All members of record i, without a leading comma."""
@@ -54,7 +55,7 @@ class JsonAnnotator:
                     if annotation.seen is None or annotation.seen[i, j]
                 }
         prefix = self.options.prefix
-        return self.score + score + b"," + orjson.dumps({prefix + name: value for name, value in more.items()})[1:-1]
+        return self.score + score + b"," + dumps({prefix + name: value for name, value in more.items()})[1:-1]
 
 
 def mark_cells(options: FormatOptions, annotation: Annotation, i: int) -> list[bytes]:

@@ -14,8 +14,9 @@ from clipdetect.formats.annotate import mark_cells, names, texts, words
 from clipdetect.formats.beside import beside, wanted
 from clipdetect.formats.cells import as_json, numeric_columns
 from clipdetect.formats.codes import Codes, coded, mixed_columns
+from clipdetect.formats.json_text import dumps
 from clipdetect.formats.lines import Lines, prepend
-from clipdetect.formats.objects import BOM, Rows, Unreadable, dumps
+from clipdetect.formats.objects import BOM, Rows, Unreadable
 from clipdetect.formats.select import Selection
 from clipdetect.formats.values import cell, said
 from clipdetect.numerics.categories import field_of, is_text
@@ -71,7 +72,7 @@ class Csv(Lines):
             self._due, self._held, self._lead = None, [], []
         elif self._due is not None:  # nothing may overtake the header
             bad = set() if self.options.pass_bad else {problem.piece for problem in batch.problems}
-            self._held += [piece for place, piece in enumerate(batch.pieces) if place not in bad]
+            self._held = [*self._held, *(piece for place, piece in enumerate(batch.pieces) if place not in bad)]
             batch.pieces, batch.problems = [], [problem._replace(piece=0) for problem in batch.problems]
         return batch
 
@@ -303,6 +304,14 @@ class Csv(Lines):
         lines = self._open.split(b"\n")
         self._open = b""
         return self._quoted(lines, self.line - len(lines))
+
+    def given_up(self, line: bytes) -> bytes:
+        whole = self._open + b"\n" + line if self._open else line
+        self._open = b""
+        return whole
+
+    def waiting(self) -> int:
+        return self._open.count(b"\n") + 1 if self._open else 0
 
     # -- putting batches together ---------------------------------------------------------------
 

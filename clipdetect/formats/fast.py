@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -27,6 +28,7 @@ from clipdetect.records import Batch, FormatOptions
 
 MISSING: float = struct.unpack("<d", struct.pack("<Q", 0xFFF8000000000000))[0]  # NaN with its sign bit set
 STRAYS = 50  # blocks with odd lines but no new field, after which unknown fields are no longer noticed
+UNNAMEABLE = re.compile(r'["\\\x00-\x1f\ud800-\udfff]')
 REST = 16  # blocks read with care, at most, before the fast way is tried again
 
 
@@ -34,6 +36,11 @@ Never = Annotated[int, msgspec.Meta(ge=1, le=0)]  # no value fits: the field ref
 
 
 Careful = Callable[[Rows, bytes, int, int], None]
+
+
+def nameable(name: str) -> bool:
+    """Whether the typed decoder takes a field of this name; it refuses what JSON writes with escapes."""
+    return not UNNAMEABLE.search(name)
 
 
 class Node:
@@ -108,7 +115,8 @@ class Fast:
             node.types[last] = kind
             if levels:
                 root.types[path] = kind  # the same name may stand there literally, and then counts
-        if self.forbid:
+        forbid = self.forbid and all(map(nameable, selection.known))
+        if forbid:
             for name in selection.known:
                 node = root
                 for level in name.split("."):
@@ -120,10 +128,11 @@ class Fast:
                 if "." in name:
                     root.types.setdefault(name, (msgspec.Raw, None))
         both = not set(self._beside).isdisjoint(self._numbers)  # watched, and taken by a feature as it stands
-        self.usable = self.usable and not (both or root.ambiguous())
+        plain = all(map(nameable, [*self._paths, *self.taken]))
+        self.usable = self.usable and plain and not (both or root.ambiguous())
         if not self.usable:
             return
-        made, _ = root.struct(self.forbid, "")
+        made, _ = root.struct(forbid, "")
         self._decode = msgspec.json.Decoder(made).decode
         self._nested = any("." in path for path in self._paths)
         self._getters = [self._getter(root, path) for path in self._paths]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 
 from clipdetect.formats.annotate import texts
+from clipdetect.formats.json_text import dumps
 from clipdetect.formats.jsonl import Jsonl, append
-from clipdetect.formats.objects import BOM, Rows, Unreadable, dumps
+from clipdetect.formats.objects import BOM, Rows, Unreadable
 from clipdetect.formats.select import Selection
-from clipdetect.records import Annotation, Batch, FormatOptions
+from clipdetect.records import Annotation, Batch, FormatOptions, concatenated
+from clipdetect.wall import fault, is_fault
 
 __all__ = ["Json"]
 
@@ -87,7 +89,7 @@ class Json(Jsonl):
             self._closed, self._last = True, b"\n"
         if final and self._last != b"\n":
             pieces.append(b"\n")
-        batch = self._rows(pieces, elements, trouble)
+        batch = self._rows_walled(pieces, elements, trouble)
         batch.continued = self._lost and not trouble and bool(pieces)
         batch.unended = self._lost and not final
         return batch
@@ -140,6 +142,36 @@ class Json(Jsonl):
             start = token.end()
         self._scanned = (depth, start - at)
         return 0, False
+
+    def _rows_walled(self, pieces: list[bytes], elements: list[int], trouble: str) -> Batch:
+        """`_rows`; where that raises, element by element, so that only that is lost which raises by itself."""
+        before = self.mark()
+        try:
+            return self._rows(pieces, elements, trouble)
+        except Exception as error:
+            if not (elements and is_fault(error)):
+                raise
+        self.back(before)
+        parts, start = [], 0
+        for place in elements:
+            own, last = pieces[start : place + 1], place == elements[-1]
+            if last:
+                own = pieces[start:]
+            before = self.mark()
+            try:
+                parts.append(self._rows(own, [place - start], trouble if last else ""))
+            except Exception as error:
+                if not is_fault(error):
+                    raise
+                self.back(before)
+                part = self._rows(own, [], "")
+                part.problems = [fault(error, place - start, self.line_of(part, place - start))]
+                parts.append(part)
+            start = place + 1
+        return concatenated(parts)
+
+    def line_of(self, batch: Batch, piece: int) -> int:
+        return self.line - sum(each.count(b"\n") for each in batch.pieces[piece:])
 
     def _rows(self, pieces: list[bytes], elements: list[int], trouble: str) -> Batch:
         """Read the elements; the last one is the trouble, if there is any."""

@@ -11,11 +11,13 @@ from clipdetect.formats.annotate import JsonAnnotator, texts
 from clipdetect.formats.beside import text_of
 from clipdetect.formats.extract import Extract
 from clipdetect.formats.fast import Fast
+from clipdetect.formats.json_text import dumps
 from clipdetect.formats.lines import Lines
-from clipdetect.formats.objects import BOM, Rows, Taken, Unreadable, dumps, parse
+from clipdetect.formats.objects import BOM, Rows, Taken, Unreadable, parse
 from clipdetect.formats.select import Selection
 from clipdetect.formats.values import look_up
 from clipdetect.records import Annotation, Batch, FormatOptions
+from clipdetect.wall import fault, is_fault
 
 __all__ = ["Jsonl"]
 
@@ -38,15 +40,26 @@ class Jsonl(Lines):
         self.first = selection.records == 0
 
     def block(self, lines: list[bytes], text: bytes, first_line: int) -> Batch:
+        faults = []
         if self.fast.wanted():
-            batch = self.fast.decode(lines, text, first_line, self._line)
+            before = self.selection.mark()
+            try:
+                batch = self.fast.decode(lines, text, first_line, self._line)
+            except Exception as error:
+                if not is_fault(error):
+                    raise
+                self.selection.back(before)
+                self.fast.usable, batch = False, None
+                faults = [fault(error, 0, first_line, False)]
             if batch is not None:
                 return batch
             self.fast.refused()
         rows = Rows(self.options, self.selection)
         for place, line in enumerate(lines):
             self._line(rows, line, place, first_line + place)
-        return rows.batch(lines)
+        batch = rows.batch(lines)
+        batch.faults = faults
+        return batch
 
     def _line(self, rows: Rows, line: bytes, place: int, number: int) -> None:
         """Read one line with care."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from clipdetect.records import Annotation, Batch, Format, FormatOptions, Problem
+from clipdetect.records import Annotation, Batch, Format, FormatOptions, Problem, concatenated
+from clipdetect.wall import fault, is_fault
 
 
 class Lines(Format):
@@ -54,7 +57,7 @@ class Lines(Format):
             if not lines[-1]:
                 lines.pop()
             first, self.line = self.line, self.line + len(lines)
-            batch = self.block(lines, head, first) if lines else self.nothing()
+            batch = self._walled(lines, head, first) if lines else self.nothing()
         else:
             self._rest.append(data)
             self._size += len(data)
@@ -67,6 +70,48 @@ class Lines(Format):
             batch.unended = self._skipping = True
             self._rest, self._size = [], 0
         return batch
+
+    def _walled(self, lines: list[bytes], text: bytes, first: int) -> Batch:
+        """`block`; where that raises, line by line, so that only the record is lost that raises by itself."""
+        before = self.mark()
+        try:
+            return self.block(lines, text, first)
+        except Exception as error:
+            if not is_fault(error):
+                raise
+        self.back(before)
+        parts = []
+        for number, line in enumerate(lines, first):
+            before = self.mark()
+            try:
+                parts.append(self.block([line], line + b"\n", number))
+            except Exception as error:
+                if not is_fault(error):
+                    raise
+                self.back(before)
+                part = self.nothing()
+                part.pieces, part.problems = [self.given_up(line)], [fault(error, 0, number)]
+                parts.append(part)
+        return concatenated(parts)
+
+    def given_up(self, line: bytes) -> bytes:
+        """All of the record that ends with this line, when it has raised and nothing of it is to wait any longer."""
+        return line
+
+    def mark(self) -> Any:
+        return super().mark(), self.selection.mark()
+
+    def back(self, mark: Any) -> None:
+        super().back(mark[0])
+        self.selection.back(mark[1])
+
+    def line_of(self, batch: Batch, piece: int) -> int:
+        lines = len(batch.pieces) - piece + sum(each.count(b"\n") for each in batch.pieces[piece:])
+        return self.line - lines - self.waiting() + batch.unended
+
+    def waiting(self) -> int:
+        """Lines that were taken and are not in a batch yet."""
+        return 0
 
     def nothing(self) -> Batch:
         """An empty block."""

@@ -8,12 +8,12 @@ from itertools import repeat
 from typing import Any, ClassVar
 
 import numpy as np
-import orjson
 
 from clipdetect.formats.annotate import JsonAnnotator, texts, words
 from clipdetect.formats.extract import Extract
+from clipdetect.formats.json_text import dumps
 from clipdetect.formats.lines import Lines
-from clipdetect.formats.objects import Rows, Taken, Unreadable, dumps
+from clipdetect.formats.objects import Rows, Taken, Unreadable
 from clipdetect.formats.select import Selection, leaves
 from clipdetect.formats.times import Clock, epoch
 from clipdetect.formats.values import ABSENT, LARGEST, look_up, number, said
@@ -242,7 +242,7 @@ class LogLines(Lines):
         text = text.removesuffix("\r")
         if as_text:
             return _visible(text) + (b"\n" if ends else b"")
-        out = orjson.dumps(text.removeprefix(BOM) if starts else text)[1:-1]
+        out = dumps(text.removeprefix(BOM) if starts else text)[1:-1]
         return (b'{"line":"' if starts else b"") + out + (b'"' + self._unread + b"\n" if ends else b"")
 
     def _shown_rows(self, lines: list[bytes], annotation: Annotation) -> list[bytes]:

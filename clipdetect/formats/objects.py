@@ -21,7 +21,6 @@ from clipdetect.records import Batch, FormatOptions, Problem, ValueProblem
 
 DEEPEST = 950  # levels of nesting, a little less than Python's own limit, which depends on the moment
 _OPENING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|([\[{])|[\]}]', re.DOTALL)
-_TOKENS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|NaN|-?Infinity')
 BOM = b"\xef\xbb\xbf"
 
 
@@ -72,15 +71,6 @@ def too_deep(text: bytes) -> bool:
         elif token.group() in (b"]", b"}"):
             depth -= 1
     return False
-
-
-def dumps(value: Any) -> bytes:
-    """JSON text of any value that was read: integers of any length, lone surrogates, deep nesting; NaN as null."""
-    try:
-        return orjson.dumps(value)
-    except TypeError:
-        text = json.dumps(value, separators=(",", ":"))
-        return _TOKENS.sub(lambda token: token[0] if token[0][0] == '"' else "null", text).encode()
 
 
 class Values:

@@ -176,7 +176,7 @@ class Selection:
         count, seen = found[0] + 1, found[1]
         own = category(key_text(value))
         if own not in seen:
-            seen.append(own)
+            seen = [*seen, own]  # a snapshot keeps the old one
         self.candidates[name] = (count, seen) if len(seen) <= DISCOVERY // REPEATS else None
         return count >= max(LEAST_SEEN, REPEATS * len(seen)) and PRESENT * count > self.records
 
@@ -224,6 +224,19 @@ class Selection:
             "met": sorted(self.met),
             "memory": dict(self.memory),
         }
+
+    def mark(self) -> Any:
+        """This moment, for `back`; once the columns are settled, little can change that matters."""
+        return (self.records, dict(self.memory)) if self.frozen else self.snapshot()
+
+    def back(self, mark: Any) -> None:
+        """Go back to the moment of a mark."""
+        if type(mark) is dict:
+            self.restore(mark)
+        else:
+            self.records = mark[0]
+            self.memory.clear()
+            self.memory.update(mark[1])
 
     def restore(self, saved: dict[str, Any]) -> None:
         """Go back to a snapshot."""

@@ -41,21 +41,30 @@ def parse(text: bytes) -> dict[str, Any]:
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
-        try:
-            value = json.loads(text.decode("utf-8"))
-        except UnicodeDecodeError as error:
-            raise Unreadable("not UTF-8", f"not UTF-8 at byte {error.start + 1}") from None
-        except RecursionError:
-            raise Unreadable("nested too deep", "nested too deep") from None
-        except json.JSONDecodeError as error:
-            cut = not text.rstrip().endswith(b"}")
-            kind = "truncated JSON" if cut and error.pos >= len(text.rstrip()) - 1 else "invalid JSON"
-            raise Unreadable(kind, f"{kind}: {error.msg} at column {error.colno}") from None
-        except ValueError:  # an integer of more digits than Python converts
-            value = json.loads(text, parse_int=float)
+        value = _plainly(text)
     if type(value) is not dict:
         raise Unreadable("not an object", f"not a JSON object but {type(value).__name__}")
     return value
+
+
+def _plainly(text: bytes) -> Any:
+    """What the standard library reads. Raises Unreadable."""
+    try:
+        decoded = text.decode("utf-8")
+        try:
+            return json.loads(decoded)
+        except json.JSONDecodeError:
+            raise
+        except ValueError:  # an integer of more digits than Python converts
+            return json.loads(decoded, parse_int=float)
+    except UnicodeDecodeError as error:
+        raise Unreadable("not UTF-8", f"not UTF-8 at byte {error.start + 1}") from None
+    except RecursionError:
+        raise Unreadable("nested too deep", "nested too deep") from None
+    except json.JSONDecodeError as error:
+        cut = not text.rstrip().endswith(b"}") and error.msg != "Extra data"
+        kind = "truncated JSON" if cut and error.pos >= len(text.rstrip()) - 1 else "invalid JSON"
+        raise Unreadable(kind, f"{kind}: {error.msg} at column {error.colno}") from None
 
 
 def too_deep(text: bytes) -> bool:

@@ -263,6 +263,11 @@ UNITS = (
 )
 
 
+@pytest.mark.parametrize(("pid", "read"), [("4711", 4711), ("0012", "0012"), ("7" * 5000, "7" * 5000)])
+def test_a_process_number_that_no_integer_keeps_is_text(pid, read):
+    assert fields("log", f"2026-01-02 03:04:05 {pid} 12 I comp: hello")["pid"] == read
+
+
 @pytest.mark.parametrize("name", LOGS)
 def test_a_long_hostile_line_takes_time_in_proportion_to_its_length(name):
     format, took = made(name), {}

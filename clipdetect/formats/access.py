@@ -27,7 +27,7 @@ _EXTRA = re.compile(
     r"|(?P<number>\d+(?:\.\d+)?)(?P<unit>ms|s)?(?!\S)|\S+",
     re.ASCII,
 )
-_ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}\Z|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\Z")
+_ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}\Z|[0-9A-Fa-f.]*+:[0-9A-Fa-f:.]*+\Z")
 _NAMES = {"rt": "request_time", "vhost": "host"}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-_TOKENS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|NaN|-?Infinity')
+_TOKENS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*"?|NaN|-?Infinity')
 
 
 def dumps(value: Any) -> bytes:

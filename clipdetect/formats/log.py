@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from clipdetect.formats.extract import typed
 from clipdetect.formats.log_lines import LogLines
 from clipdetect.formats.objects import Unreadable
 from clipdetect.formats.times import FORMS
@@ -64,7 +65,7 @@ _AFTER_BOX = (  # the time stood in brackets
     _rule(r"\] (?P<component>[\w. -]+?\.exe) (?:\*64 )?- "),
 )
 _DIGIT = (
-    _rule(r"\s+(?P<pid>\d+)\s+(?P<tid>\d+)\s+(?P<level>[VDIWEFA])\s+(?P<component>[^:]+?)\s*:\s"),
+    _rule(r"\s+(?P<pid>\d+)\s+(?P<tid>\d+)\s+(?P<level>[VDIWEFA])\s++(?P<component>[^:\s]++(?:\s++[^:\s]++)*)\s*+:\s"),
     _rule(r"\s+(?P<pid>\d+) (?P<component>[\w.-]+\.\w+):\d+\] "),
     _rule(rf"\s+(?P<tid>\d+) \[(?P<level>{_LEVEL})\](?: \[(?P<code>MY-\d+)\])?(?: \[(?P<component>\w+)\])? "),
 )
@@ -195,7 +196,7 @@ def _finished(record: dict[str, Any]) -> dict[str, Any]:
     message = record.pop("message", "")
     for name in _NUMBERS:
         if name in record:
-            record[name] = int(record[name])
+            record[name] = typed(record[name])
     if "thread" in record:
         record["thread"] = record["thread"].strip()
     record["message"] = message

@@ -20,7 +20,7 @@ from clipdetect.numerics.categories import field_of, is_text
 from clipdetect.records import Batch, FormatOptions, Problem, ValueProblem
 
 DEEPEST = 950  # levels of nesting, a little less than Python's own limit, which depends on the moment
-_OPENING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|([\[{])|[\]}]', re.DOTALL)
+_OPENING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*"?|([\[{])|[\]}]', re.DOTALL)
 BOM = b"\xef\xbb\xbf"
 
 

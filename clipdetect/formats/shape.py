@@ -13,7 +13,7 @@ VARIABLE = "<*>"
 MOST_WORDS = 1 << 14  # words whose answer is remembered
 LONGEST = 64  # characters of a word that is remembered
 
-_OPEN = r"[(\[{<'\"]*"
+_OPEN = r"[(\[{<'\"]*+"  # possessive, as all that could give back what it took to no avail: the cost is linear
 _DOMAINS = (
     "com|net|org|edu|gov|mil|int|info|biz|io|dev|app|cloud|local|localdomain|internal|lan|intranet|arpa|"
     "ar|at|au|be|bg|br|ca|ch|cl|cn|co|cz|de|dk|es|eu|fi|fr|gr|hk|hu|ie|il|in|ir|it|jp|kr|lt|lv|mx|my|nl|no|nz|"
@@ -21,13 +21,13 @@ _DOMAINS = (
 )
 # A word that a form fits is variable, but for the key in its group.
 _FORMS = (
-    rf"({_OPEN}[A-Za-z_][\w.\-]*=)",  # key=value, key=
-    rf"({_OPEN}[A-Za-z_\-]{{2,}}(?::+|\.\.+))[^:]*[0-9][^:]*\Z",  # key:12, key....12; not a hardware address
-    r"[^0-9]*[0-9]",  # whatever has a digit: numbers, addresses, identifiers, times, sizes
-    rf"{_OPEN}(?:[.~]{{0,2}}/.|[A-Za-z]+://|[A-Za-z]:\\|\\\\)",  # paths and URLs
-    r"'[^']*'[.,;:]?\Z|\"[^\"]*\"[.,;:]?\Z",  # one word in quotes
+    rf"({_OPEN}[A-Za-z_][\w.\-]*+=)",  # key=value, key=
+    rf"({_OPEN}[A-Za-z_\-]{{2,}}+(?::++|\.\.++))[^:0-9]*+[0-9][^:]*+\Z",  # key:12, key....12; not a hardware address
+    r"[^0-9]*+[0-9]",  # whatever has a digit: numbers, addresses, identifiers, times, sizes
+    rf"{_OPEN}(?:[.~]{{0,2}}/.|[A-Za-z]++://|[A-Za-z]:\\|\\\\)",  # paths and URLs
+    r"'[^']*+'[.,;:]?\Z|\"[^\"]*+\"[.,;:]?\Z",  # one word in quotes
     r"\(\)[.,;:]?\Z",  # where a variable is empty
-    rf"{_OPEN}(?:[\w\-]+\.)+(?:{_DOMAINS})\.?[:)\]}}>,;'\"]*\Z",  # names of hosts
+    rf"{_OPEN}(?:[\w\-]++\.)+(?:{_DOMAINS})\.?[:)\]}}>,;'\"]*+\Z",  # names of hosts
 )
 _VARIABLE = re.compile("|".join(_FORMS))
 _DATE = "Mon Tue Wed Thu Fri Sat Sun Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"

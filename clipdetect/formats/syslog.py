@@ -27,7 +27,7 @@ _NEW = re.compile(
     re.ASCII,
 )
 _ELEMENT = re.compile(r'\[([^\s=\]"]+)((?: +[^\s=\]"]+="[^"\\]*(?:\\.[^"\\]*)*")*) ?\]', re.DOTALL)
-_PARAM = re.compile(r'([^\s=\]"]+)="([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
+_PARAM = re.compile(r'(?<![^\s=\]"])([^\s=\]"]++)="([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
 _ZONED = re.compile(r"\d{4}-\d\d-\d\dT\S+(?:Z|[+-]\d\d:?\d\d)\Z", re.ASCII)
 _LEVEL = re.compile(r"(?:trace|debug|info|notice|warn(?:ing)?|err(?:or)?|severe|crit(?:ical)?|fatal|\W+|\d+)\Z", re.I)
 _ESCAPED = re.compile(r'\\(["\\\]])')

@@ -7,7 +7,7 @@ import re
 from itertools import pairwise
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-_PART = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([a-zA-Z]*)\s*")
+_PART = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*+([a-zA-Z]*)\s*")
 _WORDS = (
     (604800.0, "week", "a week"),
     (86400.0, "day", "a day"),

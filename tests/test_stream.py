@@ -251,3 +251,12 @@ def test_what_a_component_has_to_tell_is_told_once(monkeypatch):
     monkeypatch.setattr("clipdetect.thresholds.tail.Tail.news", lambda self, state: [f"{len(state)} arrays", "again"])
     _, said, _ = feed(STREAMS["plain"], sizes=[900])
     assert said.count("again") == 1 and sum(text.endswith(" arrays") for text in said) == 1
+
+
+@pytest.mark.parametrize("head", [b"", b'{"rows":'], ids=["alone", "in a document"])
+def test_an_array_may_be_cut_behind_a_backslash(head):
+    data = head + b'[{"s":"a\\nb","x":1},{"s":"\\"]","x":2},{"s":"\\\\","x":3}]' + (b"}" if head else b"")
+    flags = {"input_format": "json", "records_at": "rows" if head else ""}
+    for size in range(1, len(data)):
+        out, _, pipeline = feed(data, sizes=[size], **flags)
+        assert (out.count(b'"score"'), pipeline.records, pipeline.talk.kinds) == (3, 3, {})

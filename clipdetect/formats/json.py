@@ -14,7 +14,7 @@ from clipdetect.wall import fault, is_fault
 
 __all__ = ["Json"]
 
-TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{},]', re.DOTALL)
+TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)  # an open string goes to the end
 COLON = re.compile(rb"[ \t\r\n]*(:)?")
 BLANKS = b" \t\r\n"
 USUAL = "Records"  # where the array of a document stands, if not told otherwise

@@ -57,7 +57,7 @@ class Derivation:
     hidden : names or patterns of columns that are made for later features only, and not judged.
     tables : key table by `per` field; the model's own keys are not among them.
     watched : base columns that go to the estimator; derived : names of the columns made;
-    alarms : names of the columns that are flags by themselves.
+    alarms : names of the columns that are flags by themselves, in order of appearance, however they are named later.
     """
 
     def __init__(self, features: Sequence[Feature], max_keys: int, hidden: Sequence[str] = ()) -> None:
@@ -76,15 +76,18 @@ class Derivation:
         self._base = {name: j for j, name in enumerate(base)}
         numbers = [name for name in base if not is_text(name)]
         replaced = {name for name in base if is_text(name)}
-        self.derived, self.alarms, self.makers = [], [], {}
+        alarms = [self.makers[name] for name in self.alarms]
+        self.derived, self.makers, made = [], {}, []
         for each in self.features:
             each.bind(base if getattr(each, "texts", False) else numbers, params)
             if each.replaces:
                 replaced.update(name for name, kind in each.inputs() if kind == "number")
-            (self.alarms if each.alarms else self.derived).extend(each.names())
+            made += each.names()
+            self.derived += [] if each.alarms else each.names()
             self.makers.update({name: (each, column) for column, name in enumerate(each.names())})
+        named = {maker: name for name, maker in self.makers.items() if maker[0].alarms}
+        self.alarms = [named[maker] for maker in dict.fromkeys([*alarms, *named])]
         self.watched = [name for name in base if name not in replaced]
-        made = self.derived + self.alarms
         self.derived = [
             name for name in self.derived if not any(name in matching(each, [name]) for each in self.hidden)
         ]

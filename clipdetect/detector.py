@@ -328,17 +328,16 @@ class Detector:
         for j, name in enumerate(self.base):
             if name in watched:
                 full[:, place[name]] = rows.X[:, j]
-        alarms = []
+        alarms = np.full((len(rows.X), len(self.features.alarms)), np.nan)
         views = {prefix: self._view(prefix) for prefix in self.features.stages()}
         for each, made in self.features.step(views, places, rows, inputs):
-            if each.alarms:
-                alarms.append(made)
-                continue
             for column, name in enumerate(each.names()):
-                if name in place:
+                if each.alarms:
+                    alarms[:, self.features.alarms.index(name)] = made[:, column]
+                elif name in place:
                     full[:, place[name]] = made[:, column]
         rows.X = full
-        return np.hstack(alarms) if alarms else None
+        return alarms if any(each.alarms for each in self.features.features) else None
 
     def _reset(self, table: str, fresh: Sequence[int]) -> None:
         slots = np.array(fresh, np.int64)

@@ -57,7 +57,8 @@ def annotation(
             anomaly[i] = False
     if scored.alarms is not None:
         for i in np.flatnonzero(np.isfinite(scored.alarms).any(axis=1)).tolist():
-            values = zip(detector.features.alarms, scored.alarms[i].tolist(), strict=True)
+            alarms = dict(zip(detector.features.alarms, scored.alarms[i].tolist(), strict=True))
+            values = [(name, alarms[name]) for name in makers if name in alarms]  # in the order of the features
             own = [Reason(name, value, math.nan, math.nan) for name, value in values if math.isfinite(value)]
             why[i] = [*[worded(each, i) for each in own], *why.get(i, [])]
             anomaly[i] = True

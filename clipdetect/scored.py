@@ -48,14 +48,15 @@ class Scored:
 
 
 def joined(parts: list[Scored], d: int) -> Scored:
-    """One result of several; columns that were not open yet are NaN."""
+    """One result of several; columns that were not open yet, of values or of alarms, are NaN."""
 
     def join(name: str) -> Any:
         arrays = [getattr(part, name) for part in parts]
         if not arrays or any(array is None for array in arrays):
             return None
-        if name in PER_COLUMN and any(a.shape[1] < d for a in arrays):
-            arrays = [np.pad(a, ((0, 0), (0, d - a.shape[1])), constant_values=np.nan) for a in arrays]
+        width = max(array.shape[1] for array in arrays) if name == "alarms" else d
+        if name in (*PER_COLUMN, "alarms") and any(a.shape[1] < width for a in arrays):
+            arrays = [np.pad(a, ((0, 0), (0, width - a.shape[1])), constant_values=np.nan) for a in arrays]
         return np.concatenate(arrays)
 
     if not parts:

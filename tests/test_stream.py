@@ -253,6 +253,17 @@ def test_what_a_component_has_to_tell_is_told_once(monkeypatch):
     assert said.count("again") == 1 and sum(text.endswith(" arrays") for text in said) == 1
 
 
+def test_a_field_may_begin_within_a_block_where_alarms_are_asked_for():
+    """Each alarm is its own field's, whatever was there before: of x, then of z, then the pause."""
+    records = [{"t": i if i < 41 else 1000 + i, "x": min(i, 30), "z": None if i < 20 else 7} for i in range(50)]
+    data = "\n".join(map(json.dumps, records)).encode()
+    flags = {"time": "t", "gap": "60s", "flatline": 12}
+    whole = feed(data, **flags)[0]
+    assert feed(data, sizes=[40], **flags)[0] == whole
+    found = {i: [why["field"] for why in json.loads(line).get("why", ())] for i, line in enumerate(whole.splitlines())}
+    assert {i: names for i, names in found.items() if names} == {31: ["flatline(z)"], 41: ["gap", "flatline(x)"]}
+
+
 @pytest.mark.parametrize("head", [b"", b'{"rows":'], ids=["alone", "in a document"])
 def test_an_array_may_be_cut_behind_a_backslash(head):
     data = head + b'[{"s":"a\\nb","x":1},{"s":"\\"]","x":2},{"s":"\\\\","x":3}]' + (b"}" if head else b"")

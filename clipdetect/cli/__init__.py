@@ -14,8 +14,9 @@ from typing import Any
 
 import click
 
-from clipdetect.errors import ClipdetectError, ConfigError
+from clipdetect.errors import ClipdetectError, ConfigError, OutputError
 from clipdetect.registry import did_you_mean
+from clipdetect.streams import occupy, silence
 
 COMMANDS = {
     "score": "score the records (the command if none is named)",
@@ -52,18 +53,19 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            _silence_stdout()
+            silence(1)
             raise click.exceptions.Exit(CLOSED_PIPE) from None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
+    if "stdout" in occupy() or sys.stdout is None:
+        return _said("stdout: is closed; send it to a file, a pipe or /dev/null", OutputError.exit_code)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads cost start time and gain nothing here
     group = Commands("clipdetect", context_settings={"max_content_width": 80})
     try:
         code = group.main(None if argv is None else [*argv], "clipdetect", standalone_mode=False)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
         return int(code or 0)
     except click.Abort:
         return INTERRUPTED
@@ -72,10 +74,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ClipdetectError as error:
         return _said(str(error), error.exit_code)
     except BrokenPipeError:
-        _silence_stdout()
+        silence(1)
         return CLOSED_PIPE
     except OSError as error:
-        _silence_stdout()
+        silence(1)
         return _said(f"{error.filename or 'stdout'}: {error.strerror or error}", ClipdetectError.exit_code)
     except ValueError as error:  # components refuse with plain ValueError
         return _said(f"{_origin(error.__traceback__)}: {error}", ConfigError.exit_code)
@@ -106,8 +108,3 @@ def _origin(trace: TracebackType | None) -> str:
         name = trace.tb_frame.f_globals.get("__name__", name)
         trace = trace.tb_next
     return name.removeprefix("clipdetect.")
-
-
-def _silence_stdout() -> None:
-    """Nothing more to stdout, so that Python's own flush at exit cannot fail."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -57,7 +57,7 @@ def command(files: tuple[str, ...], config: str | None, **flags: Any) -> int:
         click.echo("\nTry 'clipdetect --help' for all options.", err=True)
         return 2
     if sys.stdin is None and (not files or "-" in files):
-        raise InputError("stdin: is closed")
+        raise InputError("stdin: is closed; name the files to read")
     from clipdetect.config import load
 
     configuration = load(flags, config).config

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from clipdetect import registry
+from clipdetect import arrays, registry
 from clipdetect.components import (
     ChangePointDetector,
     Component,
@@ -21,11 +21,9 @@ from clipdetect.components import (
     Feature,
     Params,
     Rows,
-    Spec,
     State,
     Threshold,
     child_state,
-    full_spec,
 )
 from clipdetect.derive import Derivation, Inputs, Place
 from clipdetect.errors import FieldsError
@@ -154,7 +152,7 @@ class Detector:
             raise ValueError(f"columns can only be added: have {self.base}, got {list(fields)}")
         self.base = list(fields)
         self._bind()
-        self._resize({})
+        self.resize({})
 
     def _bind(self) -> None:
         """Tell every component the columns."""
@@ -167,17 +165,12 @@ class Detector:
             if not prefix.startswith("feature"):
                 _bind(component, self.columns, self.params)
 
-    def _resize(self, capacity: dict[str, int]) -> None:
+    def resize(self, capacity: dict[str, int]) -> None:
         """Arrays for `capacity` keys a table and the open columns; what was there keeps its place."""
         if self._journal is not None:
             self._journal.append(("arrays", self.state, self.shared, self.capacity))
         self.capacity = {**self.capacity, **capacity}
-        spec: Spec = {"given": ((), np.int64), "pending": ((), np.int64), "moved": ((), np.float64)}
-        shared_spec: Spec = {}
-        for prefix, component in self.stages().items():
-            d = len(component.inputs()) if isinstance(component, Feature) else len(self.columns)
-            spec.update({f"{prefix}/{name}": each for name, each in full_spec(component, d).items()})
-            shared_spec.update({f"{prefix}/{name}": each for name, each in full_spec(component, d, True).items()})
+        spec, shared_spec = arrays.specs(self)
         tables, state = self.tables(), {}
         for name, (shape, dtype) in spec.items():
             table = self.table_of(name)
@@ -287,9 +280,9 @@ class Detector:
         for name, table in self.tables().items():
             have = self.capacity.get(name, 0)
             if table.capacity > have:  # grow in leaps, so that copying stays a small share
-                wanted[name] = max(table.capacity, 4 * have) if keyed or name else 1
+                wanted[name] = max(table.capacity, 4 * have if keyed or name else 1)
         if wanted:
-            self._resize(wanted)
+            self.resize(wanted)
         self._save_rows(places)
         for name, place in places.items():
             if place.fresh:
@@ -423,36 +416,16 @@ class Detector:
 
     def dump(self) -> tuple[dict[str, Any], list[str], dict[str, np.ndarray]]:
         """Everything to save: a JSON-able head, the key texts (least recently used first), the arrays."""
-        order = {name: table.in_order() for name, table in self.tables().items()}
-        arrays = {f"key/{name}": array[order[self.table_of(name)][1]] for name, array in self.state.items()}
-        arrays.update({f"shared/{name}": array for name, array in self.shared.items()})
-        arrays.update({f"entity/{name}": np.array(texts, np.int64) for name, (texts, _) in order.items() if name})
-        evicted = {name: table.evicted for name, table in self.tables().items()}
-        return {"columns": self.columns, "base": self.base, "evicted": evicted}, order[""][0], arrays
+        if not self.state:
+            self.open_columns(self.base)
+        return arrays.dump(self)
 
-    def load(self, head: dict[str, Any], texts: Sequence[str], arrays: dict[str, np.ndarray]) -> None:
+    def load(self, head: dict[str, Any], texts: Sequence[str], saved: dict[str, np.ndarray]) -> None:
         """Continue from a `dump`; of more keys than `max_keys`, the most recently used are kept.
 
         Raises ValueError where the arrays are not those of these components.
         """
-        surplus = {}
-        for name, table in self.tables().items():
-            own = list(texts) if not name else arrays[f"entity/{name}"].tolist()
-            surplus[name] = max(0, len(own) - table.max_keys)
-            table.fill(own[surplus[name] :], head["evicted"][name] + surplus[name])
-        self.base, self.columns = [], list(head["columns"])
-        self.state, self.shared, self.capacity = {}, {}, {}
-        self.open_columns(head["base"])
-        self._resize({name: len(table) for name, table in self.tables().items()})
-        for group, own_arrays in (("key", self.state), ("shared", self.shared)):
-            saved = {name[len(group) + 1 :]: array for name, array in arrays.items() if name.startswith(group + "/")}
-            if group == "key":
-                saved = {name: array[surplus[self.table_of(name)] :] for name, array in saved.items()}
-            shapes = {name: (array.shape, array.dtype) for name, array in own_arrays.items()}
-            if {name: (array.shape, array.dtype) for name, array in saved.items()} != shapes:
-                raise ValueError("its arrays are not those of the components named")
-            for name, array in saved.items():
-                own_arrays[name][...] = array
+        arrays.load(self, head, texts, saved)
 
 
 def _component(kind: str, spec: Any, base: type[C]) -> C:

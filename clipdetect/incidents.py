@@ -111,8 +111,8 @@ class Incidents:
     def load(self, saved: dict[str, Any]) -> None:
         """Continue from a `dump`, where it was made with the same silence."""
         self.seen = saved.get("seen", 0)
-        if saved and saved["silence"] == list(self.silence):
-            for scope, field, direction, left, last, number in saved["open"]:
+        if saved.get("silence") == list(self.silence):
+            for scope, field, direction, left, last, number in saved.get("open", []):
                 own = self.open.setdefault(scope, {})
                 own[field, direction] = Open(left, np.nan if last is None else last, number)
 

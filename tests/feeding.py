@@ -62,15 +62,24 @@ class Quiet(Talk):
 
 
 def feed(
-    data: bytes | Sequence[bytes], *, sizes: Sequence[int] | None = None, limit: int | None = None, **flags: Any
+    data: bytes | Sequence[bytes],
+    *,
+    sizes: Sequence[int] | None = None,
+    limit: int | None = None,
+    history: bytes | None = None,
+    **flags: Any,
 ) -> tuple[bytes, list[str], Pipeline]:
-    """Output, messages and the pipeline after one run. data: one file, or several; sizes: of the pieces, repeated."""
+    """Output, messages and the pipeline after one run.
+
+    data: one file, or several; sizes: of the pieces, repeated; history: what `backfill` reads, if it does.
+    """
     files = [data] if isinstance(data, bytes) else list(data)
     config = load({"engine": "python", **flags}, None, {}).config
     sink, talk = Memory(limit), Quiet()
     with Signals() as signals:
         pipeline = Pipeline(config, signals, talk, sink)
-        made = iter([Pieces(cut(each, sizes), f"file{i}") for i, each in enumerate(files)])
+        first = [] if history is None else [history]
+        made = iter([Pieces(cut(each, sizes), f"file{i}") for i, each in enumerate([*first, *files])])
         pipeline.open = lambda path: next(made)  # type: ignore[method-assign, assignment]
         pipeline.code = pipeline.run([f"file{i}" for i in range(len(files))])  # type: ignore[attr-defined]
     return sink.data, talk.said, pipeline
@@ -91,6 +100,23 @@ def cut(data: bytes, sizes: Sequence[int] | None) -> list[bytes]:
 def random_sizes(seed: int, most: int) -> list[int]:
     """Piece sizes from 1 to `most`, short ones often."""
     return [int(size) for size in np.exp(np.random.default_rng(seed).uniform(0, np.log(most), 97))]
+
+
+def head(**more: Any) -> dict[str, Any]:
+    """The head of a state file as a run saves it."""
+    return {
+        "records": 0,
+        "fields": [],
+        "derived_from": [],
+        "many": None,
+        "config": {"by": []},
+        "selection": {"columns": [], "records": 0, "known": [], "met": [], "memory": {}, "candidates": {}},
+        "followed": {},
+        "detector": {"columns": [], "base": [], "evicted": {}, "layout": {}},
+        "incidents": {},
+        "feedback": [],
+        **more,
+    }
 
 
 def folder(name: str) -> Path:

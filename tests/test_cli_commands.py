@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from feeding import head
 
 from clipdetect import registry, state
 from clipdetect.cli import main
@@ -206,8 +207,8 @@ def saved(tmp_path):
     from clipdetect.config import Config, fingerprint
 
     path = tmp_path / "model.bin"
-    head = {"records": 12345, "fields": ["cpu", "me\x1bm"], "config": fingerprint(Config(by=("host",)))}
-    state.save(path, head, ["a", "b"], {"x": np.zeros(3)})
+    saved = head(records=12345, fields=["cpu", "me\x1bm"], config=fingerprint(Config(by=("host",))))
+    state.save(path, saved, ["a", "b"], {"key/moved": np.zeros(2)})
     return str(path)
 
 

@@ -4,13 +4,15 @@ import os
 
 import numpy as np
 import pytest
+from feeding import head
 
 from clipdetect import state
 from clipdetect.errors import StateError
 
-HEAD = {"records": 7, "fields": ["x"], "config": {"estimator": {"name": "level", "patience": 21}}}
+HEAD = head(records=7, fields=["x"], config={"by": [], "estimator": {"name": "level", "patience": 21}})
 KEYS = ["a", "line\nbreak", "\ud800", "\x00null"]
 ARRAYS = {
+    "key/moved": np.zeros(4),
     "f": np.arange(12.0).reshape(4, 3),
     "i": np.array([1, -2], np.int64),
     "b": np.array([True]),
@@ -21,9 +23,9 @@ ARRAYS = {
 def test_what_is_saved_comes_back(tmp_path):
     path = tmp_path / "m.bin"
     state.save(path, HEAD, KEYS, ARRAYS)
-    head, keys, arrays = state.load(path)
+    saved, keys, arrays = state.load(path)
     assert keys == KEYS
-    assert head["records"] == 7 and head["keys"] == 4
+    assert saved["records"] == 7 and saved["keys"] == 4
     for name, array in ARRAYS.items():
         assert arrays[name].tobytes() == array.tobytes() and arrays[name].shape == array.shape
         assert arrays[name].flags.writeable
@@ -48,7 +50,7 @@ def test_every_damaged_byte_and_every_truncation_is_noticed(tmp_path):
 
 
 def test_another_configuration_is_named_with_both_values(tmp_path):
-    now = {"estimator": {"name": "level", "patience": 41}}
+    now = {"by": [], "estimator": {"name": "level", "patience": 41}}
     with pytest.raises(StateError, match=r"estimator\.patience is 21 in the state, 41 now"):
         state.check_config("m.bin", HEAD["config"], now)
 
@@ -78,8 +80,8 @@ def test_a_link_stays_a_link(tmp_path):
 
 def test_another_version_is_refused_by_name(tmp_path, monkeypatch):
     path = tmp_path / "m.bin"
-    monkeypatch.setattr(state, "VERSION", 2)
+    monkeypatch.setattr(state, "VERSION", 3)
     state.save(path, HEAD, KEYS, ARRAYS)
-    monkeypatch.setattr(state, "VERSION", 1)
-    with pytest.raises(StateError, match="state version 2"):
+    monkeypatch.setattr(state, "VERSION", 2)
+    with pytest.raises(StateError, match="state version 3"):
         state.load(path)

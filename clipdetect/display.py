@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from clipdetect.printable import printable
+from clipdetect.source import Interrupted, writing
+from clipdetect.streams import silence
 
 if TYPE_CHECKING:
     from clipdetect.records import Problem, ValueProblem
@@ -76,9 +78,12 @@ class Talk:
             self._status.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
             return
         try:
-            print(f"{codes[style]}{text}\x1b[0m" if self.color else text, file=sys.stderr, flush=True)
+            with writing:
+                print(f"{codes[style]}{text}\x1b[0m" if self.color else text, file=sys.stderr, flush=True)
         except OSError:
             pass  # nobody reads stderr; the records matter more
+        except Interrupted:
+            silence(2)  # likewise; the end comes at the next wait for input
 
     def problems(self, source: str, records: Sequence[Problem], values: Sequence[ValueProblem] = ()) -> None:
         """Count unreadable records and values; name the first of each kind with file and line."""

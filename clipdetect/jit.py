@@ -120,6 +120,7 @@ class Engine:
         self.switched = name == "numba"
         self._fast: dict[Kernel, Any] = {}
         self._seen: dict[Kernel, tuple[Any, ...]] = {}
+        self.join: Callable[[threading.Thread], object] = threading.Thread.join  # waits for the compiler
         self._loader: threading.Thread | None = None
         self._can_load = name == "auto" and available() and os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
 
@@ -154,7 +155,7 @@ class Engine:
         self._loader = threading.Thread(target=self._load, name="clipdetect-compile", daemon=True)
         self._loader.start()
         if saturated:
-            self._loader.join()
+            self.join(self._loader)
 
     @property
     def loading(self) -> bool:

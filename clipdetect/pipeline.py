@@ -8,31 +8,29 @@ file agree, so that the end can come at any moment: end of input, a signal, a cl
 from __future__ import annotations
 
 import gc
-import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
-from clipdetect import registry, state
+from clipdetect import registry
 from clipdetect.answers import Parts, answer
-from clipdetect.checkpoints import Checkpoints
 from clipdetect.config import Config, fingerprint
 from clipdetect.display import Talk
-from clipdetect.errors import ClipdetectError, ConfigError, InputError, OutputError, StateError
+from clipdetect.errors import ClipdetectError, ConfigError, InputError, StateError
 from clipdetect.follow import Follower
 from clipdetect.formats import recipe_for, sniff
 from clipdetect.formats.lines import Lines
 from clipdetect.formats.log_lines import LogLines
+from clipdetect.printable import printable
 from clipdetect.records import Batch, Format, Order
+from clipdetect.session import Session
 from clipdetect.sink import ClosedPipe, Sink
 from clipdetect.source import FULL_READ, Interrupted, Signals, Source
 from clipdetect.verdicts import Verdicts
 from clipdetect.wall import place
 from clipdetect.wiring import brought, options, selection, several
 
-FORK_FROM = 1 << 24  # bytes of state from which a checkpoint is saved by a child process
 CLOSED_PIPE, FOUND, FAILED = 141, 10, 1  # exit codes
 WRITABLE = ("jsonl", "json", "csv", "tsv")  # formats that any record can be written in
 
@@ -44,8 +42,9 @@ def run(config: Config, paths: Sequence[str], sink: Sink | None = None) -> int:
     gc.freeze()
     gc.disable()  # blocks of records hold no cycles
     try:
-        with Signals() as signals:
-            pipeline = Pipeline(config, signals, talk, sink or Sink())
+        signals = Signals()
+        pipeline = Pipeline(config, signals, talk, sink or Sink())  # while it reads files, a signal just ends it
+        with signals:
             return pipeline.run(list(paths) or ["-"])
     finally:
         talk.close()
@@ -61,21 +60,18 @@ class Pipeline:
         self.derived_from: tuple[str, ...] = ()  # features that the input's format brought along
         self.many: bool | None = None  # whether records have several fields, once the first one has told
         self.verdicts = Verdicts(config)
-        self._build(())
-        self.feedback: list[Any] = []  # what people said of flags, kept in the state file
+        self.follower: Follower | None = None
+        self.session = Session(self)
+        self.build(())
         self.reader: Format | None = None
         self.writer: Format | None = None
-        self.records = self.flagged = self.saved_at = 0
+        self.records = self.flagged = 0
         self.order = Order()
         self.failed = self.writing = False
-        self.checkpoints = Checkpoints(self._save)
-        self.follower: Follower | None = None
-        self.followed: dict[str, Any] = {}  # where to go on in the files followed, as of the last block written
-        self._before: tuple[Parts, Any, tuple[Any, ...]] | None = None
         self.switch_told = self.eviction_told = self.unseen_told = False
         self._told: set[str] = set()
 
-    def _build(self, derive: Sequence[str]) -> None:
+    def build(self, derive: Sequence[str]) -> None:
         """Detector, selection of fields and options of formats; `derive` are features beside the configured ones."""
         config = self.config
         self._model(derive)
@@ -85,7 +81,7 @@ class Pipeline:
         except ValueError as error:
             raise ConfigError(str(error)) from error
         self.options = options(config, self.detector, self.verdicts.categories())
-        self.selection_then = self.selection.snapshot()  # as it was when the last block was written
+        self.session.mark()
 
     def _model(self, derive: Sequence[str]) -> None:
         self.derived_from = tuple(derive)
@@ -94,6 +90,7 @@ class Pipeline:
         self.detector = self.config.detector(features, bool(self.many))
         self.detector.paces_engine = False  # that depends on what the input does
         self.detector.keep_rows = bool(self.config.state)
+        self.detector.engine.join = self.signals.join
 
     def _suit(self, batch: Batch) -> None:
         """The default model by the first record: for several fields, or for one series and no categories."""
@@ -108,9 +105,15 @@ class Pipeline:
 
     def run(self, paths: list[str]) -> int:
         """Exit code of the run; the state is saved however it ends."""
-        code = 0
-        resumed = self._restore()
         try:
+            return self._run(paths)
+        finally:
+            self.session.close()
+
+    def _run(self, paths: list[str]) -> int:
+        code = 0
+        try:
+            resumed = self.unseen_told = self.session.resume()
             if self.config.backfill and not resumed:
                 self._stream([self.config.backfill])
                 self.reader, self.records = None, 0
@@ -124,15 +127,10 @@ class Pipeline:
             self._warn_unseen()
         except Interrupted as stop:
             code = 128 + stop.number
-            if stop.stuck:  # the reader took only part of a block
-                self._undo()
         except ClosedPipe:
-            self._undo()
             code = CLOSED_PIPE
-        except OutputError as error:  # a full disk: what was not written whole was not learned either
-            self._undo()
-            self.talk.error(str(error))
-            self.failed = True
+        except StateError:
+            raise  # of another run, and left alone
         except ConfigError as error:
             if not self.detector.keys.clock:
                 raise  # found out by the first record: nothing has been learned
@@ -141,25 +139,19 @@ class Pipeline:
         except ClipdetectError as error:
             self.talk.error(str(error))
             self.failed = True
-        except Exception as error:  # a fault that no record can be blamed for: what was written whole is saved
-            self._undo()
+        except Exception as error:  # a fault that no record can be blamed for
             self.talk.error(f"internal error, {type(error).__name__}: {error} ({place(error)}); please report this")
             self.talk.detail(traceback.format_exc())
             self.failed = True
-        if self.config.state:
-            try:
-                self.checkpoints.reap()
-                self._save()
-                self._child_failed()
-            except StateError as error:
-                self.talk.error(str(error))
-                self.failed = True
+        self.session.undo()  # what was not written whole, such as on a full disk, was not learned either
+        if self.writing:  # else the history was broken off, and is to be read again
+            self.session.finish()
         self.talk.close()
         if code != CLOSED_PIPE:
             self.talk.summary(self._counters())
         if code:
             return code
-        if self.failed or self.talk.faults:
+        if self.failed or self.session.failed or self.talk.faults:
             return FAILED
         return FOUND if self.config.exit_code and self.flagged else 0
 
@@ -175,7 +167,8 @@ class Pipeline:
 
     def _follow(self, paths: list[str]) -> None:
         """Score what files have and what comes to them; ends by a signal."""
-        follower = self.follower = Follower(paths, self.signals, self.followed, self.config.max_line, self.talk.note)
+        followed, longest = self.session.followed, self.config.max_line
+        follower = self.follower = Follower(paths, self.signals, followed, longest, self.talk.note)
         for piece in follower:
             if piece.data:
                 if self.reader is None:
@@ -276,12 +269,13 @@ class Pipeline:
         derive = brought(self.config, made, self.derived_from, bool(self.detector.keys.clock))
         if derive != self.derived_from:
             if self.detector.keys.clock:
-                old, new = (", ".join(each) or "the fields themselves" for each in (self.derived_from, derive))
+                names = (", ".join(each) or "the fields themselves" for each in (self.derived_from, derive))
+                old, new = map(printable, names)
                 raise StateError(
-                    f"the state was learned from {old}, but {made.name} records are judged by {new}; "
-                    "name the format with --from, or another state file"
+                    f"{self.config.state or self.config.backfill}: the state was learned from {old}, but {made.name} "
+                    f"records are judged by {new}; name the format with --from, or another state file"
                 )
-            self._build(derive)
+            self.build(derive)
         timed = bool(self.config.time) or made.timed
         self.verdicts.check(self.detector, timed)
         if not timed:
@@ -300,7 +294,9 @@ class Pipeline:
             batch = batch.until(stop.piece)
         self.talk.problems(source.name, batch.problems, batch.values)
         self._suit(batch)
-        parts = self._begin()
+        assert self.reader is not None
+        parts = Parts(self.detector, self.verdicts, self.reader, self.writer, self.selection.columns)
+        self.session.begin(parts)
         learn = not (self.config.freeze and self.writing)
         found = answer(parts, batch, learn=learn, writing=self.writing, strict=strict)
         if found.faults:
@@ -314,24 +310,10 @@ class Pipeline:
             self.flagged += found.flagged
             if found.out:
                 self.sink.write(found.out)
-            if self.config.state:
-                self.selection_then = self.selection.snapshot()
-                if self.follower is not None:
-                    self.followed = self.follower.position()
-                if self.records - self.saved_at >= self.config.checkpoint_every:
-                    self._checkpoint()
+        self.session.done()
         if stop is not None:
             raise InputError(f"{source.name}:{stop.line}: {stop.message or stop.kind}")
         self._after_block(source)
-
-    def _begin(self) -> Parts:
-        """What works on the next block; from here on it can be undone."""
-        assert self.reader is not None
-        parts = Parts(self.detector, self.verdicts, self.reader, self.writer, self.selection.columns)
-        self.detector.begin()
-        counted = (self.selection_then, self.records, self.flagged, self.followed)
-        self._before = (parts, parts.mark(), counted)
-        return parts
 
     def _after_block(self, source: Source | Follower) -> None:
         engine = self.detector.engine
@@ -369,71 +351,3 @@ class Pipeline:
 
     def _counters(self) -> list[str]:
         return self.verdicts.told(self.detector, self.order, self.records, self.flagged)
-
-    # -- state --------------------------------------------------------------------------------
-
-    def _restore(self) -> bool:
-        """Continue from the state file where there is one."""
-        path = self.config.state
-        if not path:
-            return False
-        if not os.path.exists(path):
-            folder = os.path.dirname(os.path.realpath(path))
-            if not os.path.isdir(folder):
-                raise ConfigError(f"{path}: no such folder for the state file: {folder}")
-            return False
-        head, keys, arrays = state.load(path)
-        features = [*(each for each in head["derived_from"] if each != "*"), *self.config.features()]
-        self.many = head.get("many")
-        state.check_config(path, head["config"], fingerprint(self.config, features, bool(self.many)))
-        self._build(head["derived_from"])
-        try:
-            self.selection.restore(head["selection"])
-            self.detector.load(head["detector"], keys, arrays)
-        except (ValueError, KeyError, TypeError) as error:
-            raise StateError(f"{path}: cannot continue from this state: {error}") from error
-        self.records = self.saved_at = head["records"]
-        self.followed = head["followed"]
-        self.feedback = head.get("feedback", [])
-        self.verdicts.load(head.get("incidents", {}))
-        self.selection_then = self.selection.snapshot()
-        self.unseen_told = True
-        self.talk.detail(f"continuing from {path} after {self.records:,} records")
-        return True
-
-    def _checkpoint(self) -> None:
-        """Save on the way."""
-        before, self.saved_at = self.saved_at, self.records
-        if not self.checkpoints.now(self.detector.nbytes >= FORK_FROM and not self.detector.engine.loading):
-            self.saved_at = before
-        self._child_failed()
-
-    def _child_failed(self) -> None:
-        if self.checkpoints.failed:
-            self.checkpoints.failed = False
-            self.talk.error(f"{self.config.state}: a checkpoint could not be saved")
-            self.failed = True
-
-    def _save(self) -> None:
-        detector, keys, arrays = self.detector.dump()
-        head = {
-            "records": self.records,
-            "fields": self.detector.columns,
-            "derived_from": list(self.derived_from),
-            "many": self.many,
-            "config": self.fingerprint,
-            "selection": self.selection_then,
-            "followed": self.followed,
-            "detector": detector,
-            "incidents": self.verdicts.dump(),
-            "feedback": self.feedback,
-        }
-        state.save(self.config.state, head, keys, arrays)
-        self.saved_at = self.records
-
-    def _undo(self) -> None:
-        """Back to before the block that was not written whole."""
-        if self.config.state and self._before is not None:
-            parts, mark, (self.selection_then, self.records, self.flagged, self.followed) = self._before
-            parts.back(mark)
-            self.selection.restore(self.selection_then)

@@ -25,13 +25,17 @@ class Sink:
         """Whether a person looks at it."""
         return self.fd >= 0 and os.isatty(self.fd)
 
+    def goes_to(self, path: str) -> bool:
+        """Whether this file is what is written to."""
+        return self.fd >= 0 and os.path.samestat(os.fstat(self.fd), os.stat(path))
+
     def write(self, data: bytes) -> None:
         """Write all of it.
 
         Raises ClosedPipe; OutputError such as on a full disk; Interrupted where a signal came and
-        the reader takes nothing more.
+        the reader takes nothing more. In each case some of it may have been written.
         """
-        with writing():
+        with writing:
             self._write(memoryview(data))
 
     def _write(self, view: memoryview) -> None:

@@ -7,12 +7,15 @@ follow the load by themselves, without a timer.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import select
 import signal
 import sys
+import threading
+import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, Protocol
 
@@ -22,35 +25,49 @@ FIRST_READ = 1 << 16  # bytes a read while kernels are interpreted: keeps a bloc
 FULL_READ = 1 << 18  # bytes a read once compiled
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
-
-
-GRACE = 0.5  # seconds that a write may take to finish after a signal
+GRACE = 0.5  # seconds that a write has to finish after a signal
+TICK = 0.1  # seconds between two looks at whether there was one
 
 
 class Interrupted(BaseException):
-    """A signal asked for the end; `number` is the signal's. `stuck`: in the middle of a write.
+    """A signal asked for the end; `number` is the signal's.
 
     No error, and so nothing that a record can be blamed for.
     """
 
-    def __init__(self, number: int, stuck: bool = False) -> None:
+    def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number
-        self.stuck = stuck
 
 
-_writing = False
+_catching = False  # whether there are handlers, so that a timer's signal does no harm
+_grace = math.inf  # seconds that the call at hand has after a signal; endless where it must not be broken off
 
 
-@contextlib.contextmanager
-def writing() -> Iterator[None]:
-    """Around a write, which a signal lets finish, but not for ever."""
-    global _writing
-    _writing = True
-    try:
-        yield
-    finally:
-        _writing = False
+class Breakable:
+    """Around a call that may wait for ever: a signal breaks it off with Interrupted, after `grace` seconds.
+
+    A timer ticks meanwhile, because a signal that comes just before the call begins does not break it off.
+    """
+
+    def __init__(self, grace: float) -> None:
+        self.grace = grace
+
+    def __enter__(self) -> None:
+        global _grace
+        _grace = self.grace
+        if _catching:
+            signal.setitimer(signal.ITIMER_REAL, TICK, TICK)
+
+    def __exit__(self, *_: object) -> None:
+        global _grace
+        _grace = math.inf
+        if _catching:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
+
+
+opening = Breakable(0.0)  # such as of a FIFO, which waits for its writer
+writing = Breakable(GRACE)  # such as to a pipe that nobody empties
 
 
 class Signals:
@@ -58,16 +75,21 @@ class Signals:
 
     The first signal ends the next wait for input; a second one ends the process at once. SIGUSR1
     asks for the counters. Usable in the main thread only; elsewhere it does nothing.
+
+    also : what else is waited for beside input: what to call when a file descriptor can be read.
     """
 
     def __init__(self) -> None:
         self.number = 0
         self.report = False
+        self.also: dict[int, Callable[[], object]] = {}
+        self._since = 0.0  # when the first signal came
         self._old: dict[int, Any] = {}
         self._wake: tuple[int, int] | None = None
         self._old_fd = -1
 
     def __enter__(self) -> Signals:
+        global _catching
         with contextlib.suppress(ValueError):  # not the main thread
             self._old_fd = signal.set_wakeup_fd(-1)
             read, write = os.pipe()
@@ -77,12 +99,15 @@ class Signals:
             signal.set_wakeup_fd(write, warn_on_full_buffer=False)
             for name in (*STOP_SIGNALS, "SIGUSR1", "SIGALRM"):
                 number = getattr(signal, name, None)
-                if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                if number is not None and (name == "SIGALRM" or signal.getsignal(number) is not signal.SIG_IGN):
                     self._old[number] = signal.signal(number, self._caught)
+            _catching = True
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.number:
+        global _catching
+        if self._wake is not None:
+            _catching = False
             signal.setitimer(signal.ITIMER_REAL, 0.0)
         for number, handler in self._old.items():
             signal.signal(number, handler)
@@ -94,43 +119,52 @@ class Signals:
     def _caught(self, number: int, _frame: FrameType | None) -> None:
         if number == getattr(signal, "SIGUSR1", None):
             self.report = True
-        elif number == getattr(signal, "SIGALRM", None):
-            if _writing and self.number:
-                raise Interrupted(self.number, stuck=True)
-        elif self.number:
-            os._exit(128 + number)
-        else:
-            self.number = number
-            if _writing:
-                signal.setitimer(signal.ITIMER_REAL, GRACE)
+            return
+        if number != getattr(signal, "SIGALRM", None):
+            if self.number:
+                os._exit(128 + number)
+            self.number, self._since = number, time.monotonic()
+        if self.number and time.monotonic() - self._since >= _grace:
+            writing.__exit__()  # once is enough, also where `with` has hardly begun
+            raise Interrupted(self.number)
 
     def wait(self, fd: int, timeout: float | None = None) -> bool:
-        """Wait until `fd` can be read; False after `timeout` seconds or on SIGUSR1. Raises Interrupted."""
-        if self.number:
-            raise Interrupted(self.number)
+        """Wait until `fd` can be read; False after `timeout` seconds or on SIGUSR1 and such. Raises Interrupted."""
         poll = select.poll()
         poll.register(fd, select.POLLIN)
-        if self._wake is not None:
-            poll.register(self._wake[0], select.POLLIN)
-        ready = {each for each, _ in poll.poll(None if timeout is None else timeout * 1000.0)}
-        if self._wake is not None and self._wake[0] in ready:
-            with contextlib.suppress(BlockingIOError):
-                os.read(self._wake[0], 4096)
-        if self.number:
-            raise Interrupted(self.number)
-        return fd in ready
+        return fd in self._ready(poll, timeout)
 
     def sleep(self, seconds: float) -> None:
-        """Wait that long, or until SIGUSR1. Raises Interrupted when a signal asks for the end, at once."""
-        if not self.number:
-            poll = select.poll()
-            if self._wake is not None:
-                poll.register(self._wake[0], select.POLLIN)
-            if poll.poll(seconds * 1000.0) and self._wake is not None:
-                with contextlib.suppress(BlockingIOError):
-                    os.read(self._wake[0], 4096)
+        """Wait that long, or until SIGUSR1 and such. Raises Interrupted when a signal asks for the end, at once."""
+        self._ready(select.poll(), seconds)
+
+    def join(self, thread: threading.Thread) -> None:
+        """Wait for a thread to end. Raises Interrupted."""
+        while thread.is_alive():
+            thread.join(TICK)
+            self.stop()
+
+    def stop(self) -> None:
+        """Raises Interrupted where a signal has asked for the end."""
         if self.number:
             raise Interrupted(self.number)
+
+    def _ready(self, poll: select.poll, timeout: float | None) -> set[int]:
+        """Which of the file descriptors asked for, and of ours, have something within `timeout` seconds."""
+        self.stop()
+        wake = -1 if self._wake is None else self._wake[0]
+        for each in (wake, *self.also) if self.also else (wake,):
+            if each >= 0:
+                poll.register(each, select.POLLIN)
+        ready = {each for each, _ in poll.poll(None if timeout is None else timeout * 1000.0)}
+        if wake in ready:
+            with contextlib.suppress(BlockingIOError):
+                os.read(wake, 4096)
+            self.stop()
+        if self.also:
+            for each in ready & self.also.keys():
+                self.also[each]()
+        return ready
 
 
 class _Decompressor(Protocol):
@@ -209,7 +243,7 @@ class Source:
     def __iter__(self) -> Iterator[bytes]:
         """Raises InputError where the file cannot be opened, read or decompressed."""
         try:
-            self._fd = sys.stdin.fileno() if self.path == "-" else os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            self._fd = self._open()
             self._regular = os.path.isfile(f"/dev/fd/{self._fd}") or os.path.isfile(self.path)
             _widen(self._fd)
             yield from self._pieces()
@@ -222,6 +256,14 @@ class Source:
         finally:
             if self.path != "-" and self._fd >= 0:
                 os.close(self._fd)
+
+    def _open(self) -> int:
+        if self.path == "-":
+            if sys.stdin is None:
+                raise InputError("stdin: is closed; name the files to read")
+            return sys.stdin.fileno()
+        with opening:
+            return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
 
     def _read(self) -> bytes:
         while not self.signals.wait(self._fd):
@@ -239,15 +281,17 @@ class Source:
             data = self._read()
             if not data and self.signals.report:
                 continue
+            final = not data
             if decoder is None:
                 head += data
-                if data and any(magic.startswith(head) and head != magic for magic in (GZIP, ZSTD)):
+                if not final and any(magic.startswith(head) and head != magic for magic in (GZIP, ZSTD)):
                     continue  # too short to tell
-                decoder = _decoder(head)
-                yield from (piece for piece in decoder.take(head, not data) if piece)
-            else:
-                yield from (piece for piece in decoder.take(data, not data) if piece)
-            if not data:
+                decoder, data = _decoder(head), head
+            for piece in decoder.take(data, final):
+                if piece:
+                    yield piece
+                    self.signals.stop()  # a little compressed input may give a lot
+            if final:
                 return
 
     @property

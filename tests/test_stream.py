@@ -217,7 +217,7 @@ def test_fast_and_careful_reading_agree(monkeypatch):
 def test_checkpoints_by_a_child_process_hold_the_same_state(tmp_path, monkeypatch):
     data = STREAMS["jsonl"]
     feed(data, sizes=[4000], by=("host",), state=str(tmp_path / "a.bin"), checkpoint_every=200)
-    monkeypatch.setattr("clipdetect.pipeline.FORK_FROM", 0)
+    monkeypatch.setattr("clipdetect.session.FORK_FROM", 0)
     feed(data, sizes=[4000], by=("host",), state=str(tmp_path / "b.bin"), checkpoint_every=200)
     assert (tmp_path / "a.bin").read_bytes() == (tmp_path / "b.bin").read_bytes()
     feed(data, sizes=[4000], by=("host",), state=str(tmp_path / "c.bin"), checkpoint_every=200, limit=30)

@@ -274,7 +274,7 @@ def test_field_names_that_json_escapes_are_watched_like_others():
 def test_an_integer_of_thousands_of_digits_in_a_broken_line_is_unreadable():
     long = b"7" * 5000
     data = b'{"x":1}\n{"x":%b\n{"x":%b}x\n{"x":%b,"y":2}\n{"x":2}\n' % (long, long, long)
-    out, said, pipeline = feed(data)
+    out, _, pipeline = feed(data)
     assert pipeline.code == 0
     assert pipeline.talk.unreadable == {"truncated JSON": 1, "invalid JSON": 1}
     assert out.count(b'"score"') == 3

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from clipdetect.errors import StateError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MOST_SAID = 1000  # entries of the log that a state file keeps
 FALSE_ALARM, MISSED = "false alarm", "missed"
@@ -26,30 +29,46 @@ def command(path: str, key: str, verdict: str | None) -> None:
     quarter of a decade, a miss down, by two decades up and one down at most; the
     scores stay as they are. Without a verdict: what has been said so far."""
     from clipdetect import state
+    from clipdetect.lock import Lock, refuse_special
+
+    refuse_special(path)
+    if verdict is None:
+        _tell(*state.read(path))
+        return
+    lock = Lock(path)
+    lock.take(tell=lambda note: click.echo(f"clipdetect: {note}", err=True))
+    try:
+        head, keys, arrays = state.read(path)
+        said: list[list[Any]] = head["feedback"]
+        text = next((each for each in _texts(key, head["config"]["by"]) if each in keys), None)
+        if text is None:
+            raise StateError(f"{path}: no key {key!r}; it has {_some(keys)}")
+        at = keys.index(text)
+        before = float(arrays["key/moved"][at])
+        after = _undone(path, said, text, before) if verdict == "undo" else _after(before, verdict)
+        if verdict != "undo":
+            said.append([text, verdict, before, after, head["records"]])
+            del said[:-MOST_SAID]
+        arrays["key/moved"][at] = after
+        state.save(path, head, keys, arrays)
+    finally:
+        lock.release()
+    click.echo(f"{_name(key)}: limit {_moved(before, after)}")
+
+
+def _tell(head: dict[str, Any], keys: list[str], arrays: dict[str, np.ndarray]) -> None:
+    """What has been said so far."""
+    for each, what, before, after, records in head["feedback"]:
+        click.echo(f"{_name(each)}: {what} after {records:,} records, limit {_moved(before, after)}")
+    for each, moved in zip(keys, arrays["key/moved"].tolist(), strict=True):
+        if moved:
+            click.echo(f"{_name(each)}: limit {moved:+g} decades now")
+
+
+def _name(key: str) -> str:
     from clipdetect.printable import printable
 
-    head, keys, arrays = state.load(path)
-    said: list[list[Any]] = head.setdefault("feedback", [])
-    if verdict is None:
-        for each, what, before, after, records in said:
-            when = f"after {records:,} records"
-            click.echo(f"{printable(each) or 'all records'}: {what} {when}, limit {_moved(before, after)}")
-        for each, moved in zip(keys, arrays["key/moved"].tolist(), strict=True):
-            if moved:
-                click.echo(f"{printable(each) or 'all records'}: limit {moved:+g} decades now")
-        return
-    text = next((each for each in _texts(key, head["config"]["by"]) if each in keys), None)
-    if text is None:
-        raise StateError(f"{path}: no key {key!r}; it has {_some(keys)}")
-    at = keys.index(text)
-    before = float(arrays["key/moved"][at])
-    after = _undone(path, said, text, before) if verdict == "undo" else _after(before, verdict)
-    if verdict != "undo":
-        said.append([text, verdict, before, after, head["records"]])
-        del said[:-MOST_SAID]
-    arrays["key/moved"][at] = after
-    state.save(path, head, keys, arrays)
-    click.echo(f"{printable(key) or 'all records'}: limit {_moved(before, after)}")
+    return printable(key) or "all records"
 
 
 def _after(before: float, verdict: str) -> float:

@@ -1,0 +1,178 @@
+"""What outlives a run: it resumes from a state file, saves to it, and goes back where a block was not written whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from clipdetect import state
+from clipdetect.answers import Parts
+from clipdetect.checkpoints import Checkpoints
+from clipdetect.config import Config, fingerprint
+from clipdetect.detector import Detector
+from clipdetect.display import Talk
+from clipdetect.errors import ConfigError, StateError
+from clipdetect.follow import Follower
+from clipdetect.formats.select import Selection
+from clipdetect.lock import Lock
+from clipdetect.printable import printable
+from clipdetect.sink import Sink
+from clipdetect.source import Signals
+from clipdetect.verdicts import Verdicts
+
+FORK_FROM = 1 << 24  # bytes of state from which a checkpoint is saved by a child process
+
+
+class Run(Protocol):
+    """What a session needs of the pipeline, whose parts may be made anew while it runs."""
+
+    config: Config
+    signals: Signals
+    talk: Talk
+    sink: Sink
+    detector: Detector
+    selection: Selection
+    verdicts: Verdicts
+    follower: Follower | None
+    fingerprint: dict[str, Any]
+    derived_from: tuple[str, ...]
+    many: bool | None
+    writing: bool
+    records: int
+    flagged: int
+
+    def build(self, derive: Sequence[str]) -> None: ...
+
+
+class Session:
+    """Keeps a run and its state file together; does next to nothing where there is none.
+
+    The state is locked from `resume` to `close`, and saved as of the last block that was written whole.
+
+    followed : where to go on in the files followed. feedback : what people said of flags.
+    failed : whether something could not be saved.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.path = run, run.config.state
+        self.lock = Lock(self.path)
+        self.checkpoints = Checkpoints(self.path, self._content, run.signals.also)
+        self.followed: dict[str, Any] = {}
+        self.feedback: list[Any] = []
+        self.failed = False
+        self._saved = 0  # records as of the last checkpoint
+        self._selection: dict[str, Any] = {}
+        self._begun: tuple[Parts, Any, int, int] | None = None  # before the block at hand: parts, records, flags
+        self._told = ""
+
+    def resume(self) -> bool:
+        """Continue from the state file; False where there is none yet. Raises StateError, ConfigError, Interrupted."""
+        path, run = self.path, self.run
+        if not path:
+            return False
+        folder = os.path.dirname(os.path.realpath(path))
+        if not os.path.isdir(folder):
+            raise ConfigError(f"{path}: no such folder for the state file: {folder}")
+        self.lock.take(run.signals.sleep, run.talk.note)
+        if not self.lock.missing:
+            state.clear(path)
+        if not os.path.exists(path):
+            return False
+        if run.sink.goes_to(path):
+            raise StateError(f"{path}: is where the records go; name another file for the state")
+        head, keys, arrays = state.read(path)
+        run.many = head["many"]
+        try:
+            features = [*(each for each in head["derived_from"] if each != "*"), *run.config.features()]
+            now = fingerprint(run.config, features, bool(run.many))
+            state.check_config(path, head["config"], now)
+            run.build(head["derived_from"])
+            run.selection.restore(head["selection"])
+            run.detector.load(head["detector"], keys, arrays)
+        except (ValueError, ConfigError) as error:
+            raise StateError(f"{path}: cannot continue from this state: {printable(str(error))}") from error
+        run.verdicts.load(head["incidents"])
+        run.records = self._saved = head["records"]
+        self.followed, self.feedback = head["followed"], head["feedback"]
+        self.mark()
+        run.talk.detail(f"continuing from {path} after {run.records:,} records")
+        return True
+
+    # -- one block ----------------------------------------------------------------------------
+
+    def mark(self) -> None:
+        """All is settled: the parts of the run are new, or the last block is out."""
+        if self.path:
+            self._selection = self.run.selection.snapshot()
+
+    def begin(self, parts: Parts) -> None:
+        """A block comes, and `parts` work on it; until it is `done`, `undo` goes back to this moment."""
+        parts.detector.begin()
+        if self.path:
+            self._begun = (parts, parts.mark(), self.run.records, self.run.flagged)
+
+    def done(self) -> None:
+        """The block has been written whole. Saves where it is time for it."""
+        self._begun = None
+        run = self.run
+        self.mark()
+        if not (self.path and run.writing):
+            return
+        if run.follower is not None:
+            self.followed = run.follower.position()
+        if run.records - self._saved >= run.config.checkpoint_every:
+            apart = run.detector.nbytes >= FORK_FROM and not run.detector.engine.loading
+            if self.checkpoints.now(apart):
+                self._saved = run.records
+        else:
+            self.checkpoints.reap()
+        if self.checkpoints.failed not in ("", self._told):
+            self._told = self.checkpoints.failed
+            self._fail()
+
+    def undo(self) -> None:
+        """Forget the block at hand, where one was begun and is not done."""
+        if self._begun is not None:
+            run = self.run
+            parts, mark, run.records, run.flagged = self._begun
+            parts.back(mark)
+            run.selection.restore(self._selection)
+            self._begun = None
+
+    # -- the end ------------------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """Save. Where that fails it is told."""
+        if self.path:
+            self.checkpoints.abandon()
+            self.checkpoints.failed = ""
+            self.checkpoints.now(apart=False)
+            if self.checkpoints.failed:
+                self._fail()
+
+    def _fail(self) -> None:
+        self.run.talk.error(self.checkpoints.failed)
+        self.failed = True
+
+    def close(self) -> None:
+        """Let others have the state."""
+        self.checkpoints.abandon()
+        self.lock.release()
+
+    def _content(self) -> state.Content:
+        run = self.run
+        detector, keys, arrays = run.detector.dump()
+        head = {
+            "records": run.records,
+            "fields": run.detector.columns,
+            "derived_from": list(run.derived_from),
+            "many": run.many,
+            "config": run.fingerprint,
+            "selection": self._selection,
+            "followed": self.followed,
+            "detector": detector,
+            "incidents": run.verdicts.dump(),
+            "feedback": self.feedback,
+        }
+        return head, keys, arrays

@@ -1,23 +1,19 @@
-"""How a run ends: signals, closed pipes, full disks, broken files, SIGKILL at any moment.
-
-`python tests/test_ends.py 50` kills at 50 random moments and prints how many resumed to the same bytes.
-"""
+"""How a run ends: signals, closed pipes, full disks, broken files, SIGKILL at any moment."""
 
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import random
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
+from benchmarks.kills import kills, large, small
 from clipdetect.state import load
 
 ROOT = str(Path(__file__).parents[1])
@@ -374,60 +370,9 @@ def test_usage_errors_leave_the_state_alone(tmp_path, stream):
 # -- SIGKILL ----------------------------------------------------------------------------------
 
 
-def killed(moments: int, seed: int, n: int = 4_000, every: int = 500) -> tuple[int, list[str]]:
-    """Kill a run at random moments and resume: how often to the bytes of an uninterrupted run, and what went wrong."""
-    chance, good, wrong = random.Random(seed), 0, []
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        data = records(n, seed)
-        path = folder / "stream.jsonl"
-        path.write_bytes(data)
-        flags = ["--checkpoint-every", str(every), "--engine", "python"]
-        begun = time.monotonic()
-        whole = run("--state", folder / "whole.bin", *flags, path).stdout
-        length = time.monotonic() - begun
-        lines = data.splitlines(keepends=True)
-        for moment in range(moments):
-            state, out = folder / f"{moment}.bin", folder / f"{moment}.out"
-            with out.open("wb") as file:
-                process = start(
-                    "--state", state, *flags, path, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.DEVNULL
-                )
-                delay = chance.uniform(0.15, 1.05 * length)
-                time.sleep(delay)
-                process.kill()
-                process.wait()
-            try:
-                taken = load(state)[0]["records"] if state.exists() else 0
-                resumed = run("--state", state, *flags, input=b"".join(lines[taken:]))
-                head = b"".join(whole.splitlines(keepends=True)[:taken])
-                assert out.read_bytes().startswith(head), "a saved record was not written"
-                assert whole.startswith(out.read_bytes()), "what was written is not the start of the whole"
-                assert head + resumed.stdout == whole, f"resumed after {taken} records: other bytes"
-                assert resumed.returncode == 0
-                good += 1
-            except Exception as error:
-                wrong.append(f"killed after {delay:.3f} s: {error!r}"[:300])
-    return good, wrong
-
-
-def test_killed_at_random_moments_it_goes_on_from_the_last_checkpoint():
-    """Point 32."""
-    assert killed(6, 1) == (6, [])
-
-
-def test_a_kill_leaves_the_old_state_or_the_new_one(tmp_path, stream):
-    """Point 32: left-over temporary files are no harm."""
-    state = tmp_path / "m.bin"
-    (tmp_path / ".m.bin.1.tmp").write_bytes(b"half")
-    assert run("--state", state, stream).returncode == 0
-    done = run("state", state, "--json")
-    assert json.loads(done.stdout)["records"] == 3000
-
-
-if __name__ == "__main__":
-    asked = int(sys.argv[1]) if len(sys.argv) > 1 else 50
-    count, problems = killed(asked, 2)
-    print(f"{count} of {asked} kills at random moments resumed to the bytes of an uninterrupted run")
-    print(*problems, sep="\n", end="\n" if problems else "")
-    sys.exit(count != asked)
+@pytest.mark.parametrize(("kind", "count"), [(small(4_000), 3), (large(3_000), 2)], ids=["small", "large"])
+def test_killed_at_random_moments_it_goes_on_from_the_last_checkpoint(kind, count):
+    """Point 32; `benchmarks/kills.py` does it as often as is wanted."""
+    found = kills(kind, count, seed=1)
+    assert found.kills >= count
+    assert found.wrong == []

@@ -7,13 +7,16 @@ the value stands: `c.yaml:9:7`, the variable, or the flag. A later layer replace
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
 from clipdetect import registry
 from clipdetect.errors import ConfigError
+from clipdetect.plan import Asked, Plan, is_chosen
+from clipdetect.plan import plan as plan_of
 from clipdetect.registry import ComponentSpec, did_you_mean
 from clipdetect.settings import READERS, MinChange, Silence
 
@@ -98,41 +101,25 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         """The text fields to watch that are asked for by name or pattern."""
         return () if self.categories == ("auto",) else self.categories
 
-    def components(self, features: Sequence[Any], many: bool = False) -> tuple[ComponentSpec, ComponentSpec]:
-        """Estimator and threshold; where none is asked for, those that suit what is watched.
+    def asked(self) -> Asked:
+        """What of this concerns the choice of the model."""
+        return Asked(
+            self.estimator,
+            self.threshold,
+            tuple(self.features()),
+            self.field,
+            self.categories,
+            keyed=bool(self.by),
+            alone=bool(self.field or self.derive or self.recipe),
+        )
 
-        features : specs of all features. Where only such columns are watched of which the upper side
-        alone is strange, `evidence` and `counted` are right. many : whether records have several fields.
-        """
-        made = [registry.get("feature", registry.parse_spec(each).name) for each in features]
-        upward = any(each.upward for each in made) and all(each.upward or each.alarms for each in made)
-        estimator, threshold = self.estimator, self.threshold
-        if upward and not self.field and not estimator.chosen:
-            estimator = ComponentSpec("evidence")
-        elif many and not estimator.chosen and all(each.alarms or each.decades for each in made):
-            own = {"slow": {"fields": estimator.params}} if estimator.params else {}
-            estimator = ComponentSpec("horizons", own, chosen=False)
-        if estimator.name == "evidence" and not threshold.chosen:
-            threshold = ComponentSpec("counted")
-        return estimator, threshold
-
-    def detector(self, features: Sequence[Any] | None = None, many: bool = False) -> Detector:
-        """The detector that this configuration asks for; `features` instead of its own, where given.
-
-        many : whether records have several fields.
-
-        Raises ConfigError where it cannot be made.
-        """
+    def detector(self) -> Detector:
+        """The detector that this configuration asks for. Raises ConfigError where it cannot be made."""
         from clipdetect.detector import Detector
 
-        features = self.features() if features is None else features
-        estimator, threshold = self.components(features, many)
         try:
             return Detector(
-                estimator,
-                threshold,
                 changepoint=self.changepoint,
-                features=features,
                 hidden=self.exclude,
                 rate=self.rate,
                 warmup=self.warmup,
@@ -143,25 +130,28 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
                 bands=self.bands,
                 seed=self.seed,
                 engine=self.engine,
+                choose=partial(plan_of, self.asked(), None),
             )
         except ValueError as error:
             raise ConfigError(str(error)) from error
 
 
-def fingerprint(config: Config, features: Sequence[Any] | None = None, many: bool = False) -> dict[str, Any]:
+def fingerprint(config: Config, plan: Plan | None = None) -> dict[str, Any]:
     """The settings that a saved state belongs to, as plain JSON values; components with all parameters.
 
-    features : specs of all features, the configuration's own where left out. many : whether records have
-    several fields.
+    plan : of the run; that which needs no records where left out.
     """
-    features = config.features() if features is None else features
-    estimator, threshold = config.components(features, many)
+    plan = plan or plan_of(config.asked())
+    if plan.open and not is_chosen(plan.estimator):
+        estimator = {"name": "default", **plan.estimator.params}
+    else:
+        estimator = registry.resolved(registry.build("estimator", plan.estimator))
     return {
-        "estimator": registry.resolved(registry.build("estimator", estimator)),
-        "threshold": registry.resolved(registry.build("threshold", threshold)),
+        "estimator": estimator,
+        "threshold": registry.resolved(registry.build("threshold", plan.threshold)),
         "changepoint": config.changepoint and registry.resolved(registry.build("changepoint", config.changepoint)),
         "on_change": config.on_change if config.changepoint else None,
-        "derive": [registry.spelled(registry.build("feature", each)) for each in features],
+        "derive": [registry.spelled(registry.build("feature", each)) for each in plan.features],
         "field": list(config.field),
         "exclude": list(config.exclude),
         "by": list(config.by),
@@ -401,17 +391,16 @@ def to_yaml(resolved: Resolved) -> str:
 
     lines = []
     config = resolved.config
-    suited = dict(zip(("estimator", "threshold"), config.components(config.features()), strict=True))
+    made = None if config.input_format == "auto" else registry.get("format", config.input_format)
+    plan = plan_of(config.asked(), made)
     for name in READERS:
         value, origin = getattr(config, name), resolved.origins[name]
         if name == "recipe" and value:
             value, origin = "", f"{origin}: {value}, spelled out below"
         if isinstance(value, ComponentSpec) and not value.chosen:  # spelled out, it would be chosen from then on
-            own = suited[name].name
-            origin += (
-                f": {own}, or horizons where records have several fields and no key" if own == "level" else f": {own}"
-            )
-            value = None
+            origin, value = f"{origin}: {getattr(plan, name).name}", None
+            if name == "estimator" and plan.open:
+                origin = f"{resolved.origins[name]}: as below"
         elif isinstance(value, ComponentSpec):
             value = registry.spelled(registry.build(name, value))
         elif name == "categories":
@@ -423,4 +412,5 @@ def to_yaml(resolved: Resolved) -> str:
         elif isinstance(value, MinChange):
             value = f"{value.percent!r}%".replace(".0%", "%") if value.percent else value.value
         lines.append(f"{key(name)}: {dump(value)}  # {origin}\n")
+    lines += [f"# {line}\n" for line in plan.lines()]
     return "".join(lines)

@@ -62,7 +62,7 @@ class Derivation:
 
     def __init__(self, features: Sequence[Feature], max_keys: int, hidden: Sequence[str] = ()) -> None:
         self.features = list(features)
-        self.hidden = hidden
+        self.max_keys, self.hidden = max_keys, hidden
         self.tables = {each.per: KeyTable(max_keys) for each in self.features if each.per}
         self.watched: list[str] = []
         self.derived: list[str] = []
@@ -70,6 +70,12 @@ class Derivation:
         self.makers: dict[str, tuple[Feature, int]] = {}  # of each derived column and alarm
         self._base: dict[str, int] = {}
         self._hashes: dict[str, int] = {}
+
+    def having(self, features: Sequence[Feature]) -> Derivation:
+        """The same with other features, to be bound again."""
+        made = Derivation(features, self.max_keys, self.hidden)
+        made.tables.update({per: table for per, table in self.tables.items() if per in made.tables})
+        return made
 
     def bind(self, base: Sequence[str], params: Params) -> None:
         """Learn the columns that are open. Raises ValueError where two features make the same column."""
@@ -142,6 +148,37 @@ class Derivation:
         for key in set(keys) - self._hashes.keys():
             self._hashes[key] = category(key)
         return np.array([self._hashes[key] for key in keys], np.int64)
+
+    def derive(
+        self,
+        views: Mapping[str, State],
+        places: Mapping[str, Place],
+        rows: Rows,
+        inputs: Inputs,
+        base: Sequence[str],
+        columns: Sequence[str],
+    ) -> np.ndarray | None:
+        """Put all columns into `rows.X`, in their places; returns those of features that flag by themselves.
+
+        base : names of the columns that stand there. columns : of all.
+        """
+        if not self.features and columns == base:  # else some are texts that nothing takes
+            return None
+        place = {name: j for j, name in enumerate(columns)}
+        full = np.full((len(rows.X), len(columns)), np.nan)
+        watched = set(self.watched)
+        for j, name in enumerate(base):
+            if name in watched:
+                full[:, place[name]] = rows.X[:, j]
+        alarms = np.full((len(rows.X), len(self.alarms)), np.nan)
+        for each, made in self.step(views, places, rows, inputs):
+            for column, name in enumerate(each.names()):
+                if each.alarms:
+                    alarms[:, self.alarms.index(name)] = made[:, column]
+                elif name in place:
+                    full[:, place[name]] = made[:, column]
+        rows.X = full
+        return alarms if any(each.alarms for each in self.features) else None
 
     def step(
         self, views: Mapping[str, State], places: Mapping[str, Place], rows: Rows, inputs: Inputs

@@ -6,47 +6,37 @@ its slot, grows the arrays when keys or columns come, and calls each component o
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
+import msgspec
 import numpy as np
 
-from clipdetect import arrays, registry
+from clipdetect import arrays, opening
+from clipdetect.blocks import block_of, copies, padded, seed_of
 from clipdetect.components import (
     ChangePointDetector,
     Component,
-    Estimator,
-    Feature,
     Params,
     Rows,
     State,
-    Threshold,
     child_state,
 )
-from clipdetect.derive import Derivation, Inputs, Place
-from clipdetect.errors import FieldsError
+from clipdetect.derive import Inputs, Place
 from clipdetect.jit import Engine, EngineName
-from clipdetect.keys import KeyTable
-from clipdetect.keys import Mark as TableMark
+from clipdetect.journal import Journal, Mark
+from clipdetect.keys import SOLE_KEY, KeyTable
 from clipdetect.numerics.gates import carry, correct, gate
+from clipdetect.parts import Parts, bind, component
+from clipdetect.plan import Asked, Choose, First, Plan, plan
 from clipdetect.scored import Scored, joined
 
+MODEL = ("estimator", "threshold")  # the stages that a plan chooses
 BLOCK = 8192  # rows a kernel call handles at most; bounds the slots that wait to be given out again
 WIDE = 1 << 19  # numbers likewise, so that many fields take no more memory
-FEW_KEYS = 256  # up to here what a block changes is always kept until the next one; it costs next to nothing
-
-C = TypeVar("C", bound=Component)
-
-
-class Mark(NamedTuple):
-    """A moment of a detector: changes in its journal so far, its columns, and the marks of its key tables."""
-
-    changes: int
-    base: list[str]
-    columns: list[str]
-    tables: dict[str, TableMark]
 
 
 class Detector:
@@ -55,7 +45,9 @@ class Detector:
     Parameters
     ----------
     estimator, threshold, changepoint, features : a name, `name:param=value,...`, a mapping as in the
-        YAML file, or an instance; `changepoint` may be None.
+        YAML file, or an instance. Where estimator or threshold is None, they are chosen as the command
+        chooses them, by columns, keys and features: `level` and `tail` for one column or with keys,
+        `horizons` for several columns; the table is in `clipdetect/plan.py`, and `plan` says which and why.
     hidden : names or patterns of derived columns that only other features take.
     fields : names of the columns; found from the first rows (`c1`, `c2`, ...) if None.
     rate : wanted share of flagged records on clean data, in (0, 1).
@@ -66,14 +58,15 @@ class Detector:
     bands : also compute low and high.
     seed : of every random choice.
     engine : `auto`, `python` or `numba`; the result is the same.
+    choose : what makes the plan of what the first rows show; the other arguments do if None.
 
     Raises ValueError on bad parameters. Memory: the components' arrays for the live keys.
     """
 
     def __init__(
         self,
-        estimator: Any = "level",
-        threshold: Any = "tail",
+        estimator: Any = None,
+        threshold: Any = None,
         *,
         changepoint: Any = None,
         features: Sequence[Any] = (),
@@ -88,34 +81,36 @@ class Detector:
         bands: bool = False,
         seed: int = 0,
         engine: EngineName | Engine = "auto",
+        choose: Choose | None = None,
     ) -> None:
         if not 0.0 < rate < 1.0:
             raise ValueError(f"rate must be between 0 and 1, got {rate}")
         if warmup < 8:
             raise ValueError(f"warmup must be at least 8, got {warmup}")
         self.engine = engine if isinstance(engine, Engine) else Engine(engine)
-        self.estimator = _component("estimator", estimator, Estimator)
-        self.threshold = _component("threshold", threshold, Threshold)
-        self.changepoint = None if changepoint is None else _component("changepoint", changepoint, ChangePointDetector)
-        self.features = Derivation([_component("feature", each, Feature) for each in features], max_keys, hidden)
-        self.params = Params(self.engine, float(rate), int(warmup), self.estimator.raw_kind, labelled=labelled)
-        self.params.steady = self.estimator.steady
-        self.rebase, self.bands, self.seed, self.feedback = rebase, bands, seed, feedback and self.threshold.calibrated
+        chosen = {"estimator": estimator, "threshold": threshold}
+        chosen = {name: each for name, each in chosen.items() if each is not None}
+        asked = Asked(features=tuple(features), fields=tuple(fields or ()), **chosen)
+        self._choose = choose or partial(plan, asked, None)
+        self.first, self.kept = First(), opening.nothing()
+        params = Params(self.engine, float(rate), int(warmup), labelled=labelled)
+        self.take(Parts.of(self._choose(self.first), params, max_keys, hidden))
+        self.changepoint = None if changepoint is None else component("changepoint", changepoint, ChangePointDetector)
+        self.rebase, self.bands, self.seed, self.feedback = rebase, bands, seed, feedback
         self.keys = KeyTable(max_keys)
         self.base: list[str] = []  # columns that the caller hands in
         self.columns: list[str] = []  # those watched and the derived ones, in order of appearance
         self.state: State = {}
         self.shared: State = {}
         self.capacity: dict[str, int] = {}  # rows of the arrays, by table: "" is the model's
-        self._arrays: dict[str, list[str]] = {}  # names of the arrays, by table
+        self.arrays_of: dict[str, list[str]] = {}  # names of the arrays, by table
         self._viewed: State | None = None
         self._views: dict[str, State] = {}
         self.paces_engine = True  # whether it starts the compiler itself, when that pays
-        self.keep_rows = False  # whether the journal has what a block changes, however many keys there are
-        self._journal: list[tuple[Any, ...]] | None = None
+        self.journal = Journal(self)
         self._fields_given = fields is not None
-        for component in self.stages().values():
-            component.check(self.params)
+        for each in self.stages().values():
+            each.check(self.params)
         if fields is not None:
             self.open_columns(fields)
 
@@ -137,12 +132,42 @@ class Detector:
 
     def news(self) -> list[str]:
         """What components have to tell people of what has happened so far."""
-        return [text for prefix, component in self.stages().items() for text in component.news(self._view(prefix))]
+        return [text for prefix, stage in self.stages().items() for text in stage.news(self._view(prefix))]
 
     def lacks(self) -> list[str]:
         """What components still need from the fields seen so far, a message each."""
-        found = [(prefix, component.lacks()) for prefix, component in self.stages().items()]
+        found = [(prefix, stage.lacks()) for prefix, stage in self.stages().items()]
         return [f"{prefix}: {text}" for prefix, text in found if text]
+
+    # -- the plan -----------------------------------------------------------------------------
+
+    def replan(self, choose: Choose) -> None:
+        """Choose the plan in another way; before the first row, or on going on from a state."""
+        self._choose = choose
+        self.take(self.parts.by(choose(self.first)))
+        if self.state:
+            self.open_columns(self.base)
+
+    def take(self, parts: Parts) -> None:
+        """Judge by these from here on; they are to be bound next."""
+        self.parts = parts
+        self.plan, self.features, self.estimator, self.threshold, self.params = msgspec.structs.astuple(parts)
+
+    def _settle(self, plan: Plan) -> None:
+        """The plan is made: its model learns the rows that were kept."""
+        before, kept = self.parts, self.kept
+        self.take(before.by(plan))
+        if not self.parts.are(before):
+            self.journal.arrays()
+            self.state = {name: each for name, each in self.state.items() if name.partition("/")[0] not in MODEL}
+            self.shared = {name: each for name, each in self.shared.items() if name.partition("/")[0] not in MODEL}
+            self.open_columns(self.base)
+            self._begin(MODEL, "", list(self.keys.slot_of.values()))
+        slot = self.keys.slot_of.get(SOLE_KEY)
+        if len(kept.X) and slot is not None:
+            learned = replace(kept, X=opening.hidden(kept.X, self.columns, plan, 0))
+            self._score(np.full(len(kept.X), slot), learned)
+        self.kept = opening.nothing()
 
     # -- columns and rows of the state --------------------------------------------------------
 
@@ -151,24 +176,23 @@ class Detector:
         if list(fields[: len(self.base)]) != self.base:
             raise ValueError(f"columns can only be added: have {self.base}, got {list(fields)}")
         self.base = list(fields)
-        self._bind()
+        self.bind()
         self.resize({})
 
-    def _bind(self) -> None:
+    def bind(self) -> None:
         """Tell every component the columns."""
         self.features.bind(self.base, self.params)
         for name in self.features.watched + self.features.derived:
             if name not in self.columns:
                 self.columns = [*self.columns, name]
         self.params.decades = self.features.decades()
-        for prefix, component in self.stages().items():
+        for prefix, stage in self.stages().items():
             if not prefix.startswith("feature"):
-                _bind(component, self.columns, self.params)
+                bind(stage, self.columns, self.params)
 
     def resize(self, capacity: dict[str, int]) -> None:
         """Arrays for `capacity` keys a table and the open columns; what was there keeps its place."""
-        if self._journal is not None:
-            self._journal.append(("arrays", self.state, self.shared, self.capacity))
+        self.journal.arrays()
         self.capacity = {**self.capacity, **capacity}
         spec, shared_spec = arrays.specs(self)
         tables, state = self.tables(), {}
@@ -176,11 +200,11 @@ class Detector:
             table = self.table_of(name)
             rows = self.capacity.get(table, 0)
             used = min(rows, tables[table].capacity)
-            state[name] = _padded(self.state.get(name), (rows, *shape), dtype, used)
+            state[name] = padded(self.state.get(name), (rows, *shape), dtype, used)
         self.state = state
-        self._arrays = {table: [name for name in state if self.table_of(name) == table] for table in tables}
+        self.arrays_of = {table: [name for name in state if self.table_of(name) == table] for table in tables}
         self.shared = {
-            name: _padded(self.shared.get(name), shape, dtype, shape[0] if shape else 0)
+            name: padded(self.shared.get(name), shape, dtype, shape[0] if shape else 0)
             for name, (shape, dtype) in shared_spec.items()
         }
 
@@ -228,20 +252,10 @@ class Detector:
             raise ValueError(f"X has {X.shape[1]} columns, the detector {len(names)}: {', '.join(names)}")
         if keys is not None and len(keys) != n:
             raise ValueError(f"{n} rows but {len(keys)} keys")
-        rows = Rows(
-            X,
-            _column(time, n, np.nan),
-            _column(label, n, np.nan),
-            np.array(np.broadcast_to(learn, n), dtype=bool),
-            np.zeros(n, bool),
-            None if widen is None else np.array(widen, np.float64),
-        )
+        rows = block_of(X, time, label, learn, widen)
         if not opened and len(names) > len(self.base):
             opened = [(0, len(names))]
-        inputs = Inputs(
-            {name: np.array(each, np.float64) for name, each in (numbers or {}).items()},
-            {name: np.array(each, np.int64) for name, each in (categories or {}).items()},
-        )
+        inputs = Inputs(copies(numbers, np.float64), copies(categories, np.int64))
         parts, start = [], 0
         for stop, columns in [*opened, (n, len(names))]:
             size = min(BLOCK, WIDE // max(columns, 1) + 1)
@@ -261,16 +275,31 @@ class Detector:
         slots, fresh = self.keys.assign(keys, len(rows.X))
         places = self.features.places(slots, fresh, keys, inputs)
         self._make_room(places, keys is not None)
-        alarms = self._derive(places, rows, inputs)
+        views = {prefix: self._view(prefix) for prefix in self.features.stages()}
+        alarms = self.features.derive(views, places, rows, inputs, self.base, self.columns)
         changed = since = None
+        derived, waits, decided = rows.X, 0, None
+        if self.plan.open:
+            decided = opening.decide(self._choose, self.kept, derived, self.columns, self.base, keys is not None)
+            waits = decided.waits
+        rows.X = opening.hidden(derived, self.columns, decided.plan if decided else self.plan, waits)
         if self.changepoint is not None:
             changed, since = self.changepoint.step(self._view("changepoint"), slots, rows)
             if self.rebase:
                 self.engine.call(carry, len(slots), slots, changed, rows.learn, self.state["pending"], rows.restart)
-        if not self.bands:
-            scored = self._score(slots, rows)
+        done: list[Scored] = []
+        if decided is not None:
+            self.first, self.kept = decided.first, opening.keep(self.kept, rows, derived, decided.kept)
+            if not decided.plan.open:
+                self._settle(decided.plan)
+        if waits:
+            done.append(opening.unjudged(rows.X[:waits], self.bands))
+            rows, slots = rows.part(waits, len(slots), len(self.columns)), slots[waits:]
+        if len(slots) and not self.bands:
+            done.append(self._score(slots, rows))
         else:  # limits move with every record, so each is asked for just before its record is learned
-            scored = joined([self._banded(slots, rows, i) for i in range(len(slots))], len(self.columns))
+            done += [self._banded(slots, rows, i) for i in range(len(slots))]
+        scored = done[0] if len(done) == 1 else joined(done, len(self.columns))
         scored.changed, scored.since, scored.alarms = changed, since, alarms
         return scored
 
@@ -280,10 +309,10 @@ class Detector:
         for name, table in self.tables().items():
             have = self.capacity.get(name, 0)
             if table.capacity > have:  # grow in leaps, so that copying stays a small share
-                wanted[name] = max(table.capacity, 4 * have if keyed or name else 1)
+                wanted[name] = max(table.capacity, 4 * have) if keyed or name else 1
         if wanted:
             self.resize(wanted)
-        self._save_rows(places)
+        self.journal.rows(places)
         for name, place in places.items():
             if place.fresh:
                 self._reset(name, place.fresh)
@@ -295,7 +324,8 @@ class Detector:
         n = len(slots)
         self.engine.call(gate, n, slots, raw, rows.learn, self.params.warmup, self.state["given"], score, flag)
         limit, moved = -math.log10(self.params.rate), self.state["moved"]
-        self.engine.call(correct, n, slots, rows.label, rows.learn, self.feedback, limit, moved, score, flag)
+        teach = self.feedback and self.threshold.calibrated
+        self.engine.call(correct, n, slots, rows.label, rows.learn, teach, limit, moved, score, flag)
         return Scored(score, flag, raw, rows.X, expected, scale, *share)
 
     def _banded(self, slots: np.ndarray, rows: Rows, i: int) -> Scored:
@@ -311,95 +341,33 @@ class Detector:
         scored.high = scored.expected + high[:, None] * scored.scale
         return scored
 
-    def _derive(self, places: Mapping[str, Place], rows: Rows, inputs: Inputs) -> np.ndarray | None:
-        """Put all columns into `rows.X`, in their places; returns those of features that flag by themselves."""
-        if not self.features.features and self.columns == self.base:  # else some are texts that nothing takes
-            return None
-        place = {name: j for j, name in enumerate(self.columns)}
-        full = np.full((len(rows.X), len(self.columns)), np.nan)
-        watched = set(self.features.watched)
-        for j, name in enumerate(self.base):
-            if name in watched:
-                full[:, place[name]] = rows.X[:, j]
-        alarms = np.full((len(rows.X), len(self.features.alarms)), np.nan)
-        views = {prefix: self._view(prefix) for prefix in self.features.stages()}
-        for each, made in self.features.step(views, places, rows, inputs):
-            for column, name in enumerate(each.names()):
-                if each.alarms:
-                    alarms[:, self.features.alarms.index(name)] = made[:, column]
-                elif name in place:
-                    full[:, place[name]] = made[:, column]
-        rows.X = full
-        return alarms if any(each.alarms for each in self.features.features) else None
-
     def _reset(self, table: str, fresh: Sequence[int]) -> None:
         slots = np.array(fresh, np.int64)
         for name, array in self.state.items():
             if self.table_of(name) == table:
                 array[slots] = 0
-        texts = self.tables()[table].text
-        for prefix, component in self.stages().items():
-            if self.table_of(prefix) == table:
-                seeds = np.array([_seed(self.seed, prefix, texts[slot]) for slot in fresh], np.int64)
-                component.reset(self._view(prefix), slots, seeds)
+        self._begin([prefix for prefix in self.stages() if self.table_of(prefix) == table], table, fresh)
+
+    def _begin(self, prefixes: Iterable[str], table: str, fresh: Sequence[int]) -> None:
+        """Let stages begin with fresh keys, whose arrays are zero."""
+        texts, stages = self.tables()[table].text, self.stages()
+        for prefix in prefixes:
+            seeds = np.array([seed_of(self.seed, prefix, texts[slot]) for slot in fresh], np.int64)
+            stages[prefix].reset(self._view(prefix), np.array(fresh, np.int64), seeds)
 
     # -- going back, saving -------------------------------------------------------------------
 
     def begin(self) -> None:
         """Remember from here on what changes, so that `back` can undo it."""
-        self._journal = []
-        for table in self.tables().values():
-            table.begin()
+        self.journal.begin()
 
     def mark(self) -> Mark:
         """This moment, for `back`; after `begin`."""
-        tables = {name: table.mark() for name, table in self.tables().items()}
-        return Mark(len(self._journal or ()), self.base, self.columns, tables)
+        return self.journal.mark()
 
     def back(self, mark: Mark) -> None:
-        """Go back to a moment since the last `begin`.
-
-        With more than `FEW_KEYS` keys the rows of the arrays are only kept with `keep_rows`; without it what the
-        rows since have taught stays learned, and from now on they are kept.
-        """
-        journal = self._journal or []
-        while len(journal) > mark.changes:
-            what, *old = journal.pop()
-            if what == "rows":
-                for name, slots, values in old[0]:
-                    self.state[name][slots] = values
-            elif what == "shared":
-                for name, values in old[0].items():
-                    self.shared[name][...] = values
-            elif what == "arrays":
-                self.state, self.shared, self.capacity = old
-            else:
-                self.keep_rows = True
-        for name, table in self.tables().items():
-            table.back(mark.tables[name])
-        if self.columns != mark.columns or self.base != mark.base:
-            self.base, self.columns = mark.base, mark.columns
-            self._bind()
-
-    def _save_rows(self, places: Mapping[str, Place]) -> None:
-        """Put the rows that a block is about to change into the journal."""
-        if self._journal is None:
-            return
-        if not self.keep_rows and sum(map(len, self.tables().values())) > FEW_KEYS:
-            self._journal.append(("not kept",))
-            return
-        saved: list[tuple[str, Any, np.ndarray]] = []
-        for table, names in self._arrays.items():
-            slots = places[table].slots
-            if len(slots) > 1:
-                slots = np.unique(slots)
-            every = self.capacity.get(table, 0) <= 2 * len(slots)
-            for name in names:
-                array = self.state[name]
-                saved.append((name, slice(None), array.copy()) if every else (name, slots, array[slots]))
-        self._journal.append(("rows", saved))
-        if self.shared:
-            self._journal.append(("shared", {name: array.copy() for name, array in self.shared.items()}))
+        """Go back to a moment since the last `begin`; see `Journal.keep_rows` for what that takes with many keys."""
+        self.journal.back(mark)
 
     @property
     def nbytes(self) -> int:
@@ -418,48 +386,14 @@ class Detector:
         """Everything to save: a JSON-able head, the key texts (least recently used first), the arrays."""
         if not self.state:
             self.open_columns(self.base)
-        return arrays.dump(self)
+        head, texts, saved = arrays.dump(self)
+        return {**head, "first": self.first.dump()}, texts, {**saved, **opening.dump(self.kept)}
 
     def load(self, head: dict[str, Any], texts: Sequence[str], saved: dict[str, np.ndarray]) -> None:
         """Continue from a `dump`; of more keys than `max_keys`, the most recently used are kept.
 
         Raises ValueError where the arrays are not those of these components.
         """
-        arrays.load(self, head, texts, saved)
-
-
-def _component(kind: str, spec: Any, base: type[C]) -> C:
-    component = spec if isinstance(spec, Component) else registry.build(kind, spec)
-    if not isinstance(component, base):
-        raise ValueError(f"{type(component).__name__} is no {kind}")
-    return component
-
-
-def _bind(component: Component, columns: Sequence[str], params: Params) -> None:
-    try:
-        component.bind(columns, params)
-    except ValueError as error:
-        raise FieldsError(str(error)) from error
-
-
-def _padded(old: np.ndarray | None, shape: tuple[int, ...], dtype: Any, used: int) -> np.ndarray:
-    """Zeros of `shape` with `old` in the leading corner, its first `used` rows."""
-    if old is not None and old.shape == shape:
-        return old
-    new = np.zeros(shape, dtype)
-    if old is not None:
-        corner = tuple(slice(0, min(a, b)) for a, b in zip(old.shape, shape, strict=True))
-        corner = (slice(0, min(used, old.shape[0])), *corner[1:])
-        new[corner] = old[corner]
-    return new
-
-
-def _column(values: np.ndarray | None, n: int, missing: float) -> np.ndarray:
-    if values is None:
-        return np.full(n, missing)
-    return np.array(values, dtype=np.float64)
-
-
-def _seed(seed: int, component: str, key: str) -> int:
-    text = f"{seed}\0{component}\0{key}".encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(text, digest_size=4).digest(), "little") & 0x7FFFFFFF
+        self.first, self.kept = First.load(head["first"]), opening.load(saved)
+        self.take(self.parts.by(self._choose(self.first)))
+        arrays.load(self, head, texts, {name: each for name, each in saved.items() if not opening.is_kept(name)})

@@ -15,21 +15,22 @@ from dataclasses import replace
 
 from clipdetect import registry
 from clipdetect.answers import Parts, answer
-from clipdetect.config import Config, fingerprint
+from clipdetect.config import Config
+from clipdetect.detector import Detector
 from clipdetect.display import Talk
 from clipdetect.errors import ClipdetectError, ConfigError, InputError, StateError
 from clipdetect.follow import Follower
 from clipdetect.formats import recipe_for, sniff
 from clipdetect.formats.lines import Lines
 from clipdetect.formats.log_lines import LogLines
-from clipdetect.printable import printable
+from clipdetect.formats.select import Selection
+from clipdetect.model import Model
 from clipdetect.records import Batch, Format, Order
 from clipdetect.session import Session
 from clipdetect.sink import ClosedPipe, Sink
 from clipdetect.source import FULL_READ, Interrupted, Signals, Source
 from clipdetect.verdicts import Verdicts
 from clipdetect.wall import place
-from clipdetect.wiring import brought, options, selection, several
 
 CLOSED_PIPE, FOUND, FAILED = 141, 10, 1  # exit codes
 WRITABLE = ("jsonl", "json", "csv", "tsv")  # formats that any record can be written in
@@ -57,12 +58,12 @@ class Pipeline:
 
     def __init__(self, config: Config, signals: Signals, talk: Talk, sink: Sink) -> None:
         self.config, self.signals, self.talk, self.sink = config, signals, talk, sink
-        self.derived_from: tuple[str, ...] = ()  # features that the input's format brought along
-        self.many: bool | None = None  # whether records have several fields, once the first one has told
         self.verdicts = Verdicts(config)
+        self.model = Model(config, self.verdicts.categories())
+        self.detector.engine.join = signals.join
         self.follower: Follower | None = None
         self.session = Session(self)
-        self.build(())
+        self.session.mark()
         self.reader: Format | None = None
         self.writer: Format | None = None
         self.records = self.flagged = 0
@@ -71,35 +72,15 @@ class Pipeline:
         self.switch_told = self.eviction_told = self.unseen_told = False
         self._told: set[str] = set()
 
-    def build(self, derive: Sequence[str]) -> None:
-        """Detector, selection of fields and options of formats; `derive` are features beside the configured ones."""
-        config = self.config
-        self._model(derive)
-        self.selection = selection(config, self.detector, derive)
-        try:
-            self.detector.open_columns(self.selection.columns)
-        except ValueError as error:
-            raise ConfigError(str(error)) from error
-        self.options = options(config, self.detector, self.verdicts.categories())
-        self.session.mark()
+    @property
+    def detector(self) -> Detector:
+        """What scores."""
+        return self.model.detector
 
-    def _model(self, derive: Sequence[str]) -> None:
-        self.derived_from = tuple(derive)
-        features = [*(each for each in derive if each != "*"), *self.config.features()]
-        self.fingerprint = fingerprint(self.config, features, bool(self.many))
-        self.detector = self.config.detector(features, bool(self.many))
-        self.detector.paces_engine = False  # that depends on what the input does
-        self.detector.keep_rows = bool(self.config.state)
-        self.detector.engine.join = self.signals.join
-
-    def _suit(self, batch: Batch) -> None:
-        """The default model by the first record: for several fields, or for one series and no categories."""
-        if self.many is None and len(batch.rows):
-            self.many, base = several(self.config, batch, self.selection.columns), self.detector.base
-            without = not self.many and not self.config.estimator.chosen and self.selection.forget_texts()
-            if self.many or without:
-                self._model(() if without else self.derived_from)
-                self.detector.open_columns(base)
+    @property
+    def selection(self) -> Selection:
+        """What is read."""
+        return self.model.selection
 
     # -- the whole run ------------------------------------------------------------------------
 
@@ -247,7 +228,7 @@ class Pipeline:
             if recipe and self.writing:
                 self.talk.note(f"--recipe {recipe} knows more of such records than the defaults")
         made: type[Format] = registry.get("format", name)
-        self._settle(made)
+        self._suit(made)
         target = self.config.output_format
         as_text = target == "text" and issubclass(made, LogLines)
         own = target in ("auto", name) or (target == "jsonl" and issubclass(made, LogLines)) or name == "text"
@@ -256,7 +237,7 @@ class Pipeline:
             raise ConfigError(f"--to {target}: {name} records cannot be written so; use one of {', '.join(WRITABLE)}")
         screen = as_text and self.sink.terminal
         settled = replace(
-            self.options, objects=converts, as_text=as_text, terminal=screen, color=screen and self.talk.paints(1)
+            self.model.options, objects=converts, as_text=as_text, terminal=screen, color=screen and self.talk.paints(1)
         )
         self.reader = made(settled, self.selection)
         if converts:
@@ -264,18 +245,10 @@ class Pipeline:
             self.sink.write(self.writer.begin())
         return True
 
-    def _settle(self, made: type[Format]) -> None:
-        """What the format decides: the features where none are asked for, and whether records have times."""
-        derive = brought(self.config, made, self.derived_from, bool(self.detector.keys.clock))
-        if derive != self.derived_from:
-            if self.detector.keys.clock:
-                names = (", ".join(each) or "the fields themselves" for each in (self.derived_from, derive))
-                old, new = map(printable, names)
-                raise StateError(
-                    f"{self.config.state or self.config.backfill}: the state was learned from {old}, but {made.name} "
-                    f"records are judged by {new}; name the format with --from, or another state file"
-                )
-            self.build(derive)
+    def _suit(self, made: type[Format]) -> None:
+        """The model for this format, and whether its records have the times that are needed."""
+        self.model.suit(made)
+        self.session.mark()
         timed = bool(self.config.time) or made.timed
         self.verdicts.check(self.detector, timed)
         if not timed:
@@ -293,12 +266,13 @@ class Pipeline:
             stop = batch.problems[0]
             batch = batch.until(stop.piece)
         self.talk.problems(source.name, batch.problems, batch.values)
-        self._suit(batch)
         assert self.reader is not None
         parts = Parts(self.detector, self.verdicts, self.reader, self.writer, self.selection.columns)
         self.session.begin(parts)
         learn = not (self.config.freeze and self.writing)
         found = answer(parts, batch, learn=learn, writing=self.writing, strict=strict)
+        for line in self.model.settled():
+            self.talk.detail(line)
         if found.faults:
             self.talk.problems(source.name, found.faults)
             if strict:

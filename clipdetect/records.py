@@ -317,7 +317,8 @@ class Format:
     kind: ClassVar[str] = "format"
     name: ClassVar[str] = ""
     timed: ClassVar[bool] = False  # whether records have a time without `--time`
-    derive: ClassVar[tuple[str, ...]] = ()  # features judged where nothing is asked for; "*": all measures too
+    derive: ClassVar[tuple[str, ...]] = ()  # features that are judged where nothing is asked for
+    measures: ClassVar[bool] = False  # whether all measures are, beside these
 
     def __init__(self, options: FormatOptions, selection: Any) -> None:
         self.options = options

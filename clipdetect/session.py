@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 from clipdetect import state
 from clipdetect.answers import Parts
 from clipdetect.checkpoints import Checkpoints
-from clipdetect.config import Config, fingerprint
-from clipdetect.detector import Detector
+from clipdetect.config import Config
 from clipdetect.display import Talk
 from clipdetect.errors import ConfigError, StateError
 from clipdetect.follow import Follower
-from clipdetect.formats.select import Selection
 from clipdetect.lock import Lock
+from clipdetect.model import Model
 from clipdetect.printable import printable
 from clipdetect.sink import Sink
 from clipdetect.source import Signals
@@ -31,18 +29,12 @@ class Run(Protocol):
     signals: Signals
     talk: Talk
     sink: Sink
-    detector: Detector
-    selection: Selection
+    model: Model
     verdicts: Verdicts
     follower: Follower | None
-    fingerprint: dict[str, Any]
-    derived_from: tuple[str, ...]
-    many: bool | None
     writing: bool
     records: int
     flagged: int
-
-    def build(self, derive: Sequence[str]) -> None: ...
 
 
 class Session:
@@ -82,14 +74,8 @@ class Session:
         if run.sink.goes_to(path):
             raise StateError(f"{path}: is where the records go; name another file for the state")
         head, keys, arrays = state.read(path)
-        run.many = head["many"]
         try:
-            features = [*(each for each in head["derived_from"] if each != "*"), *run.config.features()]
-            now = fingerprint(run.config, features, bool(run.many))
-            state.check_config(path, head["config"], now)
-            run.build(head["derived_from"])
-            run.selection.restore(head["selection"])
-            run.detector.load(head["detector"], keys, arrays)
+            run.model.resume(path, head, keys, arrays)
         except (ValueError, ConfigError) as error:
             raise StateError(f"{path}: cannot continue from this state: {printable(str(error))}") from error
         run.verdicts.load(head["incidents"])
@@ -104,7 +90,7 @@ class Session:
     def mark(self) -> None:
         """All is settled: the parts of the run are new, or the last block is out."""
         if self.path:
-            self._selection = self.run.selection.snapshot()
+            self._selection = self.run.model.selection.snapshot()
 
     def begin(self, parts: Parts) -> None:
         """A block comes, and `parts` work on it; until it is `done`, `undo` goes back to this moment."""
@@ -122,7 +108,7 @@ class Session:
         if run.follower is not None:
             self.followed = run.follower.position()
         if run.records - self._saved >= run.config.checkpoint_every:
-            apart = run.detector.nbytes >= FORK_FROM and not run.detector.engine.loading
+            apart = run.model.detector.nbytes >= FORK_FROM and not run.model.detector.engine.loading
             if self.checkpoints.now(apart):
                 self._saved = run.records
         else:
@@ -137,7 +123,7 @@ class Session:
             run = self.run
             parts, mark, run.records, run.flagged = self._begun
             parts.back(mark)
-            run.selection.restore(self._selection)
+            run.model.selection.restore(self._selection)
             self._begun = None
 
     # -- the end ------------------------------------------------------------------------------
@@ -162,13 +148,11 @@ class Session:
 
     def _content(self) -> state.Content:
         run = self.run
-        detector, keys, arrays = run.detector.dump()
+        detector, keys, arrays = run.model.detector.dump()
         head = {
             "records": run.records,
-            "fields": run.detector.columns,
-            "derived_from": list(run.derived_from),
-            "many": run.many,
-            "config": run.fingerprint,
+            "fields": run.model.detector.columns,
+            **run.model.dump(),
             "selection": self._selection,
             "followed": self.followed,
             "detector": detector,

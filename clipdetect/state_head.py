@@ -51,11 +51,24 @@ class _Selection(TypedDict):
     candidates: dict[str, tuple[Count, list[Whole]] | None]
 
 
+class _First(TypedDict):
+    """What the first records have shown."""
+
+    records: Count
+    measures: Count
+    texts: bool
+    keyed: bool
+    clocks: list[str]
+    rising: list[str]
+    unsure: list[str]
+
+
 class _Detector(TypedDict):
     columns: list[str]
     base: list[str]
     evicted: dict[str, Count]
     layout: dict[str, list[str]]
+    first: _First
 
 
 class _Incidents(TypedDict, total=False):
@@ -84,8 +97,7 @@ class _Config(TypedDict):
 class _Head(msgspec.Struct):
     records: Count
     fields: list[str]
-    derived_from: list[str]
-    many: bool | None
+    brought: tuple[list[str], bool, bool]
     config: _Config
     selection: _Selection
     followed: dict[str, list[_Position]]

@@ -11,6 +11,7 @@ import numpy as np
 from clipdetect.config import load
 from clipdetect.display import Talk
 from clipdetect.pipeline import Pipeline
+from clipdetect.plan import First
 from clipdetect.sink import ClosedPipe, Sink
 from clipdetect.source import Signals
 
@@ -107,12 +108,11 @@ def head(**more: Any) -> dict[str, Any]:
     return {
         "records": 0,
         "fields": [],
-        "derived_from": [],
-        "many": None,
+        "brought": [[], True, True],
         "config": {"by": []},
         "selection": {"columns": [], "records": 0, "known": [], "met": [], "memory": {}, "candidates": {}},
         "followed": {},
-        "detector": {"columns": [], "base": [], "evicted": {}, "layout": {}},
+        "detector": {"columns": [], "base": [], "evicted": {}, "layout": {}, "first": First().dump()},
         "incidents": {},
         "feedback": [],
         **more,

@@ -235,8 +235,13 @@ def test_fingerprint_is_plain_json_and_covers_what_a_state_depends_on():
 
 
 def test_fingerprint_is_the_same_however_a_value_was_given():
-    one = fingerprint(load({"estimator": "level:patience=21"}, environ={}).config)
-    assert one == fingerprint(load(environ={}).config)
+    one = fingerprint(load({"estimator": "level:patience=21", "by": "h"}, environ={}).config)
+    assert one == fingerprint(load({"by": "h"}, environ={}).config)
+
+
+def test_fingerprint_of_a_model_that_the_records_choose_keeps_what_is_asked_for():
+    assert fingerprint(load(environ={}).config)["estimator"] == {"name": "default"}
+    assert fingerprint(load({"patience": 41}, environ={}).config)["estimator"] == {"name": "default", "patience": 41}
 
 
 def test_printed_configuration_reads_back_the_same(write):

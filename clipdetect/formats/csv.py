@@ -44,7 +44,7 @@ class Csv(Lines):
         self._due: bytes | None = None  # a header that waits for the columns of the bands
         self._lead: list[bytes] = []  # blank lines before the header
         self._held: list[bytes] = []  # what came between the header and the first record
-        self._bands: list[str] = []
+        self._bands: list[str] | None = None  # columns that get bands, once the first record has told
         self._rendered: list[str] | None = None
         self.codes = Codes(self.missing)
 
@@ -63,9 +63,10 @@ class Csv(Lines):
         batch = super().decode(data, final)
         if final and self._open:
             batch = self._after(batch, self._unclosed())
-        if self._due is not None and (len(batch.rows) or final or not self.options.bands):
+        if self.options.bands and self._bands is None and (len(batch.rows) or (final and self._due is not None)):
             known = next((columns for row, columns in batch.opened if row == 0), known)
             self._bands = self._banded(batch.X[0][:known] if len(batch.X) else np.empty(0))
+        if self._due is not None and (self._bands is not None or not self.options.bands):
             line, end = (self._due[:-1], b"\r") if self._due.endswith(b"\r") else (self._due, b"")
             prepend(batch, [*self._lead, line + self._appended() + end, *self._held])
             batch.verbatim = frozenset({len(self._lead)})
@@ -228,17 +229,19 @@ class Csv(Lines):
         if selection.careful:
             before = len(selection.columns)
             for name, value in columns.items():
-                kind = cell(value)[1]
+                read, kind = cell(value)
                 if not kind:
-                    selection.number(name)
+                    selection.number(name, read)
                 elif selection.seeks and kind == "text":
                     selection.text(name, value)
             if len(selection.columns) > before:
                 rows.opened.append((len(rows.rows), len(selection.columns)))
         elif len(selection.known) > len(selection.met):
             for name, value in columns.items():
-                if name not in selection.met and not cell(value)[1]:
-                    selection.number(name)
+                if name not in selection.met:
+                    read, kind = cell(value)
+                    if not kind:
+                        selection.number(name, read)
         selection.records += 1
         found = []
         for name in selection.columns:
@@ -360,7 +363,7 @@ class Csv(Lines):
         prefix = self.options.prefix
         found = [prefix + name for name in ("score", "anomaly", "why", *self.options.marks)]
         if self.options.bands:
-            found += [f"{prefix}{name}_{edge}" for name in self._bands for edge in ("expected", "lower", "upper")]
+            found += [f"{prefix}{name}_{edge}" for name in self._bands or () for edge in ("expected", "lower", "upper")]
         return b"".join(self.delimiter + self.quoted(name) for name in found)
 
     def quoted(self, text: str) -> bytes:
@@ -376,9 +379,9 @@ class Csv(Lines):
         found += b"".join(self.delimiter + each for each in mark_cells(self.options, annotation, i))
         if self.options.bands:
             place = {name: j for j, name in enumerate(annotation.fields)}
-            for name in self._bands or annotation.fields:
+            for name in self._bands or ():
                 for values in annotation.bands or ():
-                    value = values[i, place[name]]
+                    value = values[i, place[name]] if name in place else np.nan
                     found += self.delimiter + (b"" if np.isnan(value) else orjson.dumps(float(f"{value:.6g}")))
         return found
 

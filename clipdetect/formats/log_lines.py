@@ -155,8 +155,9 @@ class LogLines(Lines):
                 for name, value in leaves(record, "", selection.lists):
                     if name not in known:
                         selection.learn(name)
-                        if not number(value, options.coerce)[1]:
-                            selection.number(name)
+                        read, kind = number(value, options.coerce)
+                        if not kind:
+                            selection.number(name, read)
         selection.records += len(records)
         X = np.full((len(records), len(selection.columns)), np.nan)
         for j, name in enumerate(selection.columns):

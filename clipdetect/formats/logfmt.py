@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from clipdetect.clocks import AMBIGUOUS, MOMENTS
 from clipdetect.formats.extract import typed
 from clipdetect.formats.log_lines import LogLines
 from clipdetect.formats.objects import Unreadable
@@ -23,12 +24,13 @@ class Logfmt(LogLines):
 
     A value in quotes may hold spaces and the escapes of JSON; a name without a value is true; a number
     is one, quoted or not; of a name that comes twice the last counts. The time is the first of time,
-    ts, t, timestamp, @timestamp. A line needs one pair with `=`; words between pairs are names.
+    ts, timestamp, @timestamp, datetime, t. A line needs one pair with `=`; words between pairs are names.
     """
 
     name = "logfmt"
-    derive = ("*", "template:field=msg", "rare:field=level", "rate:window=60s", "interval")
-    time_fields = ("time", "ts", "t", "timestamp", "@timestamp")
+    derive = ("template:field=msg", "rare:field=level", "rate:window=60s", "interval")
+    measures = True
+    time_fields = (*MOMENTS, AMBIGUOUS)
 
     def read(self, text: str) -> dict[str, Any]:
         record: dict[str, Any] = {}

@@ -127,9 +127,9 @@ class Rows:
             before = len(selection.columns)
             for name, value in leaves(record, "", selection.lists):
                 selection.learn(name)
-                kind = number(value, options.coerce)[1]
+                read, kind = number(value, options.coerce)
                 if not kind:
-                    selection.number(name)
+                    selection.number(name, read)
                 elif selection.seeks and kind in ("text", "boolean"):
                     selection.text(name, value)
             if len(selection.columns) > before:
@@ -138,8 +138,9 @@ class Rows:
             for name, value in leaves(record, "", selection.lists):
                 if name not in selection.known:
                     selection.learn(name)
-                    if not number(value, options.coerce)[1]:
-                        selection.number(name)
+                    read, kind = number(value, options.coerce)
+                    if not kind:
+                        selection.number(name, read)
         selection.records += 1
         row = []
         for name in selection.columns:

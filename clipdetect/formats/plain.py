@@ -62,7 +62,7 @@ class Plain(Lines):
                 continue
             if not kind:
                 before = len(selection.columns)
-                selection.number(FIELD)
+                selection.number(FIELD, value)
                 if len(selection.columns) > before:
                     rows.opened.append((len(rows.rows), len(selection.columns)))
             selection.records += 1

@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import math
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from clipdetect.clocks import holds_times, is_clock
 from clipdetect.formats import times
 from clipdetect.formats.values import cell, key_text
 from clipdetect.numerics.categories import column_of, field_of, is_text
@@ -21,9 +21,7 @@ FOUND = "auto"  # the texts that repeat are categories
 LEAST_SEEN, REPEATS = 8, 4  # a text repeats once it was there this often, and this often per different value,
 PRESENT = 10  # and in every so many records; rarer ones tell what sort of record it is, each a column
 MOST_TEXTS = 64  # fields found in this way
-NO_MEASURE = {
-    "time", "ts", "timestamp", "date", "datetime", "epoch", "@timestamp", "id", "seq", "index", "pid", "port", "label",
-}  # fmt: skip
+NO_MEASURE = frozenset(("id", "seq", "index", "pid", "port", "label"))  # beside the clocks
 
 
 def is_glob(pattern: str) -> bool:
@@ -52,9 +50,9 @@ def leaves(value: Any, prefix: str, lists: bool) -> Iterator[tuple[str, Any]]:
 
 
 def measures(name: str) -> bool:
-    """Whether a field is watched where none is named."""
-    last = re.split(r"\.", name)[-1].lower()
-    return not (last in NO_MEASURE or last.endswith(("_at", "_id")) or "[" in name)
+    """Whether a field is watched where none is named, by its name."""
+    last = name.rpartition(".")[2].lower()
+    return not (last in NO_MEASURE or last.endswith("_id") or is_clock(name) or "[" in name)
 
 
 class Selection:
@@ -66,6 +64,8 @@ class Selection:
     texts : names or globs of text fields to watch as categories, or `auto`; their columns hold codes, under
     the names of `numerics.categories`. lists : whether list elements are looked at.
     watch : whether anything is, where no fields are named.
+    alone : whether texts that repeat are watched beside one single number, too.
+    clocks : fields that are no measures by their name and first value.
     needed : names that something else takes from the records, so that a misspelt one can be told.
     memory : what a format has to remember, as plain JSON values; part of a snapshot.
     """
@@ -79,6 +79,7 @@ class Selection:
         watch: bool = True,
         needed: Sequence[str] = (),
         texts: Sequence[str] = (),
+        alone: bool = True,
     ) -> None:
         self.fields, self.exclude, self.max_fields = list(fields), list(exclude), max_fields
         self.reserved = {name for name in reserved if name}
@@ -87,13 +88,14 @@ class Selection:
         asked = [*dict.fromkeys(fields), *map(column_of, dict.fromkeys(named))]
         self.columns: list[str] = [name for name in asked if not is_glob(name)][:max_fields]
         self.lists = any("[" in name for name in (*fields, *reserved, *texts))
-        self.watch, self.needed = watch, [*needed, *named]
+        self.watch, self.needed, self.alone = watch, [*needed, *named], alone
         self.seeks = FOUND in texts or any(map(is_glob, texts))  # whether texts are looked for
         self.candidates: dict[str, tuple[int, list[int]] | None] = {}  # how often, and which values; None: no category
         self.memory: dict[str, Any] = {}
         self.records = 0
         self.known: dict[str, None] = {}
         self.met: set[str] = set()  # columns that some record had
+        self.clocks: set[str] = set()
         self._settled = not self.seeks and (not any(map(is_glob, fields)) if fields else not watch)
         self._wanted: dict[str, bool] = {}
         self._named: set[str] = set()
@@ -118,18 +120,22 @@ class Selection:
         return wanted
 
     def _judge(self, name: str) -> bool:
-        if name in self.reserved or matches(name, self.exclude):
+        if name in self.reserved or name in self.clocks or matches(name, self.exclude):
             return False
         if self.fields or not self.watch:
             return matches(name, self.fields)
         return measures(name)
 
-    def number(self, name: str) -> None:
+    def number(self, name: str, value: float) -> None:
         """A record has a number under this name: open its column, or say why not."""
         if name in self.met or not self.wants(name):
             return
         if name in self.columns:
             self.met.add(name)
+        elif name in self._named:
+            return
+        elif not self.fields and holds_times(name, value):
+            self._no_measure(name)
         elif self.frozen:
             self._say(name, f"{name}: first seen after {DISCOVERY:,} records, not watched; name it with --field")
         elif len(self.columns) >= self.max_fields:
@@ -138,6 +144,11 @@ class Selection:
             self.columns = [*self.columns, name]
             self.met.add(name)
             self.candidates[name] = None
+
+    def _no_measure(self, name: str) -> None:
+        if len(self.clocks) < MOST_NAMES:
+            self.clocks.add(name)
+            self._wanted[name] = False
 
     def text(self, name: str, value: str | bool) -> None:
         """A record has a text, or true or false, under this name: open its column where that is a category."""
@@ -178,6 +189,8 @@ class Selection:
         if own not in seen:
             seen = [*seen, own]  # a snapshot keeps the old one
         self.candidates[name] = (count, seen) if len(seen) <= DISCOVERY // REPEATS else None
+        if not self.alone and len(self.columns) == 1 and not is_text(self.columns[0]):
+            return False  # it may be a series
         return count >= max(LEAST_SEEN, REPEATS * len(seen)) and PRESENT * count > self.records
 
     def _say(self, name: str, message: str) -> None:
@@ -222,6 +235,7 @@ class Selection:
             "records": self.records,
             "known": list(self.known),
             "met": sorted(self.met),
+            "clocks": sorted(self.clocks),
             "memory": dict(self.memory),
         }
 
@@ -242,7 +256,8 @@ class Selection:
         """Go back to a snapshot."""
         self.columns, self.records = list(saved["columns"]), int(saved["records"])
         self.known, self.met = dict.fromkeys(saved["known"]), set(saved["met"])
-        found = saved.get("candidates", {})  # states of earlier versions have none
-        self.candidates = {name: each and (each[0], list(each[1])) for name, each in found.items()}
+        self.clocks = set(saved["clocks"])
+        self._wanted.clear()
+        self.candidates = {name: each and (each[0], list(each[1])) for name, each in saved["candidates"].items()}
         self.memory.clear()  # formats hold on to it
         self.memory.update(saved["memory"])

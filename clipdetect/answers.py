@@ -11,6 +11,7 @@ from clipdetect.detector import Detector
 from clipdetect.formats.beside import told
 from clipdetect.records import Annotation, Batch, Format, Problem
 from clipdetect.scored import Scored
+from clipdetect.source import working
 from clipdetect.verdicts import Verdicts
 from clipdetect.wall import fault, is_fault
 
@@ -79,7 +80,8 @@ def answer(parts: Parts, batch: Batch, *, learn: bool, writing: bool, strict: bo
 
 def _answer(parts: Parts, batch: Batch, learn: bool, writing: bool, strict: bool) -> Answer:
     scored = _score(parts, batch, learn)
-    found = parts.verdicts.annotation(batch, parts.detector, scored, texts(parts.reader, batch), writing)
+    with working:
+        found = parts.verdicts.annotation(batch, parts.detector, scored, texts(parts.reader, batch), writing)
     if strict:
         for error in found.faults.values():
             raise error

@@ -28,7 +28,7 @@ from clipdetect.model import Model
 from clipdetect.records import Batch, Format, Order
 from clipdetect.session import Session
 from clipdetect.sink import ClosedPipe, Sink
-from clipdetect.source import FULL_READ, Interrupted, Signals, Source
+from clipdetect.source import FULL_READ, Interrupted, Signals, Source, working
 from clipdetect.verdicts import Verdicts
 from clipdetect.wall import place
 
@@ -163,7 +163,7 @@ class Pipeline:
                 if piece.begins:
                     self.reader.start(piece.name)
                 self.reader.resume(piece.name, piece.line, piece.inside)
-                self._block(self.reader.decode(piece.data, False), follower)
+                self._block(self._decode(piece.data, False), follower)
             self._report()
 
     def open(self, path: str) -> Source:
@@ -189,13 +189,13 @@ class Pipeline:
         assert self.reader is not None
         self.reader.start(source.name)
         if head:
-            self._block(self.reader.decode(head, False), source)
+            self._block(self._decode(head, False), source)
         try:
             if failure is None:
                 self._pump(pieces, source)
         except InputError as error:
             failure = error
-        self._block(self.reader.decode(b"", True), source)  # what a truncated file had is still scored
+        self._block(self._decode(b"", True), source)  # what a truncated file had is still scored
         if failure is not None:
             raise failure
 
@@ -203,8 +203,13 @@ class Pipeline:
         assert self.reader is not None
         for piece in pieces:
             if piece:
-                self._block(self.reader.decode(piece, False), source)
+                self._block(self._decode(piece, False), source)
             self._report()
+
+    def _decode(self, data: bytes, final: bool) -> Batch:
+        assert self.reader is not None
+        with working:
+            return self.reader.decode(data, final)
 
     def _report(self) -> None:
         if self.signals.report:

@@ -118,13 +118,14 @@ class Session:
             self._fail()
 
     def undo(self) -> None:
-        """Forget the block at hand, where one was begun and is not done."""
+        """Forget the block at hand, where one was begun and is not done, and what was read of the next."""
+        run = self.run
         if self._begun is not None:
-            run = self.run
             parts, mark, run.records, run.flagged = self._begun
             parts.back(mark)
-            run.model.selection.restore(self._selection)
             self._begun = None
+        if self.path:
+            run.model.selection.restore(self._selection)
 
     # -- the end ------------------------------------------------------------------------------
 

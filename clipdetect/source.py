@@ -25,7 +25,7 @@ FIRST_READ = 1 << 16  # bytes a read while kernels are interpreted: keeps a bloc
 FULL_READ = 1 << 18  # bytes a read once compiled
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
-GRACE = 0.5  # seconds that a write has to finish after a signal
+GRACE = 0.5  # seconds that a block or its write has to finish after a signal
 TICK = 0.1  # seconds between two looks at whether there was one
 
 
@@ -68,6 +68,7 @@ class Breakable:
 
 opening = Breakable(0.0)  # such as of a FIFO, which waits for its writer
 writing = Breakable(GRACE)  # such as to a pipe that nobody empties
+working = Breakable(GRACE)  # on what can be undone as a whole: a user's expression may take for ever
 
 
 class Signals:

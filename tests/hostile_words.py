@@ -8,6 +8,7 @@ from itertools import product
 from typing import Any, NamedTuple
 
 PARSER: Any = re._parser  # type: ignore[attr-defined]
+SINGLE = ("LITERAL", "NOT_LITERAL", "IN", "ANY")  # items of one character
 MOST_PREFIXES, MOST_PIECES, MOST_UNITS = 16, 12, 24
 ALPHABET = [chr(i) for i in range(32, 127)] + ["\t", "\n", "\x00", "\u00e9"]
 
@@ -29,7 +30,7 @@ class Expression:
     """The parts of a compiled pattern.
 
     alphabet : one character for each way in which the pattern's classes tell characters apart.
-    prefixes : texts that lead up to each of its parts. pieces : texts that its parts fit.
+    prefixes : texts that lead up to each of its parts. units : the alphabet, and texts that its parts fit.
     """
 
     def __init__(self, pattern: re.Pattern) -> None:
@@ -47,7 +48,8 @@ class Expression:
         prefixes: dict[str, None] = {"": None}
         pieces: dict[str, None] = {}
         self._walk(self.tree, "", prefixes, pieces)
-        self.prefixes, self.pieces = _spread(list(prefixes), MOST_PREFIXES), _spread(list(pieces), MOST_PIECES)
+        self.prefixes = _spread(list(prefixes), MOST_PREFIXES)
+        self.units = list(dict.fromkeys(each for each in [*self.alphabet, *_spread(list(pieces), MOST_PIECES)] if each))
 
     def _members(self, op: Any, value: Any) -> frozenset[str]:
         """The characters of the alphabet that one item fits."""
@@ -80,7 +82,7 @@ class Expression:
 
     def _collect(self, tree: Any) -> None:
         for op, value in tree:
-            if str(op) in ("LITERAL", "NOT_LITERAL", "IN", "ANY"):
+            if str(op) in SINGLE:
                 self._members(op, value)
             for inner in _inside(op, value):
                 self._collect(inner)
@@ -132,9 +134,22 @@ class Expression:
         prefixes[before] = None
         pieces[before] = None
 
+    def daring(self) -> bool:
+        """Whether it has an atomic group, or a possessive repeat of several items: early 3.11 matches some wrongly."""
+
+        def found(tree: Any) -> bool:
+            return any(
+                str(op) == "ATOMIC_GROUP"
+                or (str(op) == "POSSESSIVE_REPEAT" and (len(value[2]) > 1 or str(value[2][0][0]) not in SINGLE))
+                or any(map(found, _inside(op, value)))
+                for op, value in tree
+            )
+
+        return found(self.tree)
+
     def words(self) -> Iterator[Word]:
         """Lead-up, a part or two again and again, and an end that fails."""
-        units = list(dict.fromkeys(each for each in [*self.alphabet, *self.pieces] if each))
+        units = self.units
         for prefix, unit, end in product(self.prefixes, units, ["", "\x00", "!", *self.alphabet[:2]]):
             yield Word(prefix, (unit,), end)
         for first, second in product(_spread(units, MOST_UNITS), repeat=2):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib
+import json
 import pkgutil
 import re
 import time
@@ -16,6 +18,13 @@ import yaml
 from hostile_words import Expression, Word
 
 import clipdetect
+from clipdetect import registry
+from clipdetect.formats import sniff, times, values
+from clipdetect.formats.extract import typed
+from clipdetect.formats.objects import Unreadable
+from clipdetect.formats.select import Selection
+from clipdetect.formats.shape import shape
+from clipdetect.records import FormatOptions
 
 ROOT = Path(clipdetect.__file__).parent
 SEARCHES = {"search", "sub", "subn", "finditer", "findall", "split"}
@@ -119,12 +128,13 @@ def slow(call: Callable[[Any], Any], words: Iterator[Word], encode: bool = False
         made = word.text(n)
         return made.encode("latin-1") if encode else made
 
+    usual = seconds(call, text(Word("", ("a",), ""), SHORT), 5)  # what a call costs without a hard text
     suspects = []
     for word in words:
         own = text(word, SHORT)
         start = time.perf_counter()
         call(own)
-        if time.perf_counter() - start > SUSPECT * SHORT:
+        if time.perf_counter() - start > SUSPECT * SHORT + 2.0 * usual:
             cost = seconds(call, own, 3) / len(own)
             if cost > SUSPECT:
                 suspects.append((cost, word))
@@ -154,3 +164,78 @@ def test_an_expression_takes_time_in_proportion_to_the_text(where):
         calls = [lambda text: [None for _ in pattern.finditer(text)]]
     for call in calls:
         assert slow(call, Expression(pattern).words(), isinstance(pattern.pattern, bytes)) == []
+
+
+@pytest.mark.parametrize("where", FOUND)
+def test_a_possessive_repeat_is_of_one_character(where):
+    assert not Expression(FOUND[where][0]).daring()
+
+
+def words() -> list[Word]:
+    """One part again and again, of every expression."""
+    units = [unit for pattern, _ in FOUND.values() for unit in Expression(pattern).units]
+    return [Word("", (unit,), end) for unit in dict.fromkeys(units) for end in ("", "\x00")]
+
+
+STARTS = {
+    "log": (
+        "2026-03-04 20:18:00,000 INFO [w] shop: ",
+        "2026-03-04 20:18:00 ",
+        "[2026-03-04 20:18:00] ",
+        "12:00:01 | ",
+        "",
+    ),
+    "syslog": ("Mar  4 00:02:01 gate app[1]: ", "<13>1 2026-03-04T00:00:00Z h a 1 - ", "Mar  4 00:02:01 ", ""),
+    "access": (
+        '10.0.0.1 - - [04/Mar/2026:00:00:01 +0000] "',
+        '- - - [04/Mar/2026:00:00:01 +0000] "GET / HTTP/1.1" 200 5 ',
+        "",
+    ),
+    "logfmt": ('ts=1 level=info msg="', "ts=1 ", ""),
+}
+
+
+def reading(name: str, start: str) -> Callable[[str], Any]:
+    """Reads a line, and looks which format it has."""
+    form = registry.get("format", name)(FormatOptions(), Selection([], [], 256, []))
+
+    def read(text: str) -> None:
+        form.looks(start + text)
+        with contextlib.suppress(Unreadable):
+            form.record((start + text).encode())
+
+    return read
+
+
+def decoding(name: str, line: Callable[[str], str]) -> Callable[[str], Any]:
+    """Decodes a record with a text in it, its category and its shape."""
+    options = FormatOptions(by=("s",), categories=("s", "shape(s)", "s~x$"), objects=True)
+    form = registry.get("format", name)(options, Selection([], [], 256, []))
+    form.start("a")
+    form.decode(line("a").encode() + b"\n", False)
+    return lambda text: form.decode(line(text).encode("utf-8", "replace") + b"\n", False)
+
+
+CALLS: dict[str, Callable[[str], Any]] = {
+    "shape": shape,
+    "a time": times.seconds,
+    "a first line": lambda text: sniff(text.encode(), True),
+    "a cell": values.cell,
+    "a typed text": typed,
+    **{f"{name} {i}": reading(name, start) for name, starts in STARTS.items() for i, start in enumerate(starts)},
+    "jsonl, a text": decoding("jsonl", lambda text: json.dumps({"x": 1, "s": text})),
+    "jsonl, a name": decoding("jsonl", lambda text: json.dumps({"x": 1, text: {text: 1}})),
+    "jsonl, a line": decoding("jsonl", lambda text: '{"x":' + text.replace("\n", "")),
+    "json, a text": decoding("json", lambda text: "," + json.dumps({"x": 1, "s": text})),
+    "csv, a cell": decoding(
+        "csv", lambda text: "x,s" if text == "a" else "1," + text.replace("\n", "").replace(",", "")
+    ),
+    "csv, a row": decoding("csv", lambda text: "x,s" if text == "a" else text),
+    "tsv, in quotes": decoding("tsv", lambda text: "x\ts" if text == "a" else '1\t"' + text.replace('"', '""') + '"'),
+    "plain": decoding("plain", lambda text: text),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_record_takes_time_in_proportion_to_its_text(name):
+    assert slow(CALLS[name], iter(words())) == []

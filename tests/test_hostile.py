@@ -45,6 +45,7 @@ JSON_RECORDS = {
     "deep object": deep(b'{"a":', b"1", b"}"),
     "deep and open": b'{"x":' + b"[" * DEEP,
     "other brackets": b'{"x":1]',
+    "long digits and more": b'{"x":' + b"7" * 5000 + b"x}",
     "taken name": b'{"x":1,"score":2}',
 }
 JSON_VALUES = {

@@ -263,6 +263,10 @@ UNITS = (
 )
 
 
+def test_a_first_line_of_many_brackets_is_no_array():
+    assert sniff(b"[" * 5000 + b"\n", False) == "text"
+
+
 @pytest.mark.parametrize(("pid", "read"), [("4711", 4711), ("0012", "0012"), ("7" * 5000, "7" * 5000)])
 def test_a_process_number_that_no_integer_keeps_is_text(pid, read):
     assert fields("log", f"2026-01-02 03:04:05 {pid} 12 I comp: hello")["pid"] == read

@@ -91,7 +91,7 @@ def _array(rest: bytes) -> bool:
     """Whether what follows an opening bracket is an array's element, not a log line like `[12:03] started`."""
     try:
         json_library.loads(rest.partition(b"\n")[0].rstrip(b"\r ,]"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 

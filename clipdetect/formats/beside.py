@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 
 from clipdetect.formats.shape import shape
-from clipdetect.formats.values import ABSENT, category, joint_key, key_text, look_up, number, seconds, truth
+from clipdetect.formats.values import (
+    ABSENT,
+    LONGEST,
+    category,
+    joint_key,
+    key_text,
+    look_up,
+    number,
+    seconds,
+    truth,
+)
 from clipdetect.numerics.categories import field_of
 from clipdetect.numerics.hashing import MISSING
 from clipdetect.records import FormatOptions
@@ -39,7 +49,7 @@ def beside(options: FormatOptions, column: Column, times: Sequence[float] | None
     keys = time = label = None
     by = [column(name) for name in options.by]
     if len(by) == 1:
-        keys = [v if type(v) is str and v[:1] != "\x00" else joint_key([v]) for v in by[0]]
+        keys = [v if type(v) is str and v[:1] != "\x00" and len(v) <= LONGEST else joint_key([v]) for v in by[0]]
     elif by:
         keys = [joint_key(values) for values in zip(*by, strict=True)]
     if options.time:

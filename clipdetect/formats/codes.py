@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from clipdetect.formats.cells import NUMERIC
-from clipdetect.formats.values import LARGEST, category
+from clipdetect.formats.values import LARGEST, LONGEST, category
 from clipdetect.numerics.categories import code
 
 MOST_TEXTS = 1 << 14  # texts whose code is remembered
@@ -21,17 +21,19 @@ def coded(value: Any) -> float:
 
 
 class Codes(dict[Any, float]):
-    """The codes of texts, or of the cells of a CSV file as bytes; a key that is not there is put there."""
+    """The codes of texts, or of the cells of a CSV file as bytes; a key that is not there is put there, if not long."""
 
     def __init__(self, missing: str = "") -> None:
         super().__init__()
         self.missing = missing  # the cell that stands for no value, beside the empty one
 
     def __missing__(self, key: Any) -> float:
-        if len(self) >= MOST_TEXTS:
-            self.clear()
         text = key.decode() if type(key) is bytes else key
-        found = self[key] = coded(None if type(key) is bytes and text in ("", self.missing) else text)
+        found = coded(None if type(key) is bytes and text in ("", self.missing) else text)
+        if len(key) <= LONGEST:
+            if len(self) >= MOST_TEXTS:
+                self.clear()
+            self[key] = found
         return found
 
     def of(self, values: Sequence[Any]) -> list[float]:

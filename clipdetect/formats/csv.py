@@ -17,9 +17,11 @@ from clipdetect.formats.codes import Codes, coded, mixed_columns
 from clipdetect.formats.json_text import dumps
 from clipdetect.formats.lines import Lines, prepend
 from clipdetect.formats.objects import BOM, Rows, Unreadable
-from clipdetect.formats.select import Selection
+from clipdetect.formats.quotes import Quotes
+from clipdetect.formats.select import LONGEST_NAME, Selection
 from clipdetect.formats.values import cell, said
 from clipdetect.numerics.categories import field_of, is_text
+from clipdetect.numerics.words import cut
 from clipdetect.records import Annotation, Batch, FormatOptions, Problem
 
 __all__ = ["Csv"]
@@ -38,9 +40,10 @@ class Csv(Lines):
         super().__init__(options, selection)
         self.header: list[str] = []  # names of the columns; c1, c2, ... without a header
         self.headed = False
+        self._place: dict[str, int] = {}  # of each column
         self.width = 0
         self._begun = False  # whether this file's first record was seen
-        self._open = b""  # a record whose quotes are not closed yet
+        self._quotes = Quotes(self.delimiter, options.max_line)
         self._due: bytes | None = None  # a header that waits for the columns of the bands
         self._lead: list[bytes] = []  # blank lines before the header
         self._held: list[bytes] = []  # what came between the header and the first record
@@ -50,7 +53,7 @@ class Csv(Lines):
 
     def start(self, name: str) -> None:
         super().start(name)
-        self._begun, self._open = False, b""
+        self._begun, self._quotes = False, Quotes(self.delimiter, self.options.max_line)
 
     def adopt(self, line: bytes) -> None:
         self._head(line, 1)
@@ -61,8 +64,8 @@ class Csv(Lines):
         self._final = final
         known = len(self.selection.columns)
         batch = super().decode(data, final)
-        if final and self._open:
-            batch = self._after(batch, self._unclosed())
+        if final and self._quotes.waiting:
+            batch = self._after(batch, self._quoted([], self.line))
         if self.options.bands and self._bands is None and (len(batch.rows) or (final and self._due is not None)):
             known = next((columns for row, columns in batch.opened if row == 0), known)
             self._bands = self._banded(batch.X[0][:known] if len(batch.X) else np.empty(0))
@@ -78,11 +81,7 @@ class Csv(Lines):
         return batch
 
     def block(self, lines: list[bytes], text: bytes, first_line: int) -> Batch:
-        if self._open:
-            waiting = self._open.split(b"\n")
-            lines, text, first_line = waiting + lines, self._open + b"\n" + text, first_line - len(waiting)
-            self._open = b""
-        if b'"' in text or text.count(b"\r") != text.count(b"\r\n"):
+        if self._quotes.waiting or b'"' in text or text.count(b"\r") != text.count(b"\r\n"):
             return self._quoted(lines, first_line)
         start = 0
         while not self._begun and start < len(lines):
@@ -114,6 +113,7 @@ class Csv(Lines):
         self.width = len(row)
         self.headed = not numeric
         self.header = unique(row) if self.headed else [f"c{j + 1}" for j in range(len(row))]
+        self._place = {name: j for j, name in enumerate(self.header)}
         taken = set(names(self.options, csv=True)) & set(self.header)
         if taken:
             raise ConfigError(
@@ -159,7 +159,7 @@ class Csv(Lines):
         if selection.careful or options.objects:
             return None
         names = [field_of(column) for column in selection.columns]
-        places = [self.header.index(name) if name in self.header else -1 for name in names]
+        places = [self._place.get(name, -1) for name in names]
         if min(places, default=0) < 0 or not (places or wanted(options)):
             return None
         X: np.ndarray | None = np.empty((len(lines), 0))
@@ -180,9 +180,9 @@ class Csv(Lines):
         rows = [line.removesuffix(b"\r").split(self.delimiter) for line in lines]
 
         def column(name: str) -> list[str | None]:
-            if name not in self.header:
+            if name not in self._place:
                 return [None] * len(rows)
-            place = self.header.index(name)
+            place = self._place[name]
             cells = [row[place].decode() or None for row in rows]
             return [None if text == self.missing else text for text in cells] if self.missing else cells
 
@@ -218,7 +218,8 @@ class Csv(Lines):
             )
             row = next(reader, [])
         except csv.Error as error:
-            raise Unreadable("invalid CSV", f"invalid CSV: {error}") from None
+            never = "unexpected end" in str(error)
+            raise Unreadable("invalid CSV", f"invalid CSV: {'a quote is not closed' if never else error}") from None
         if len(row) != self.width:
             raise Unreadable("ragged row", f"a row of {len(row)} cells among rows of {self.width}")
         return ["" if text == self.missing else text for text in row] if self.missing else row
@@ -266,18 +267,8 @@ class Csv(Lines):
 
     def _quoted(self, lines: list[bytes], first_line: int) -> Batch:
         """Rows among which some have quotes: find where each record ends, then read it."""
-        records: list[tuple[bytes, int]] = []
-        at = 0
-        while at < len(lines):
-            end = self._end(lines, at)
-            if end is None:
-                if self._final or sum(map(len, lines[at:])) > self.options.max_line:
-                    end = at + 1  # never closed: a bad line, and on with the next
-                else:
-                    self._open = b"\n".join(lines[at:])
-                    break
-            records.append((b"\n".join(lines[at:end]), end - at))
-            at = end
+        first_line -= len(self._quotes.waiting)
+        records = self._quotes.records(lines, self._final)
         skipped = 0
         if not self._begun:
             while skipped < len(records) and records[skipped][0].strip(b"\r") in (b"", BOM):
@@ -291,30 +282,20 @@ class Csv(Lines):
                 return self._behind(lead, self._careful(rest, line))
         return self._careful(records, first_line)
 
-    def _end(self, lines: list[bytes], at: int) -> int | None:
-        """The line after the record that begins at line `at`; None where its quotes are not closed yet."""
-        if lines[at].count(b'"') == 0:
-            return at + 1
-        feed = (line.decode("latin-1") + "\n" for line in lines[at:])
-        reader = csv.reader(feed, delimiter=self.delimiter.decode(), strict=True)
-        try:
-            next(reader)
-        except csv.Error as error:
-            return None if "unexpected end" in str(error) else at + 1
-        return at + reader.line_num
-
-    def _unclosed(self) -> Batch:
-        lines = self._open.split(b"\n")
-        self._open = b""
-        return self._quoted(lines, self.line - len(lines))
-
     def given_up(self, line: bytes) -> bytes:
-        whole = self._open + b"\n" + line if self._open else line
-        self._open = b""
+        whole = b"\n".join([*self._quotes.waiting, line])
+        self._quotes = Quotes(self.delimiter, self.options.max_line)
         return whole
 
     def waiting(self) -> int:
-        return self._open.count(b"\n") + 1 if self._open else 0
+        return len(self._quotes.waiting)
+
+    def mark(self) -> Any:
+        return super().mark(), self._quotes.copy()
+
+    def back(self, mark: Any) -> None:
+        super().back(mark[0])
+        self._quotes = mark[1].copy()
 
     # -- putting batches together ---------------------------------------------------------------
 
@@ -415,7 +396,7 @@ class Csv(Lines):
         for record in batch.objects:
             cells = flat(record)
             for name in cells.keys() - set(self._rendered or ()):
-                self.selection.say(f"{name}: not among the first record's fields, left out of the CSV")
+                self.selection.say(f"{cut(name)}: not among the first record's fields, left out of the CSV")
             lines.append(self.delimiter.join([self.quoted(cells.get(name, "")) for name in self._rendered or ()]))
         done = self._with_cells(lines, annotation)
         if header and annotation.keep is None:  # right before the first record, behind bad lines that came before
@@ -425,24 +406,32 @@ class Csv(Lines):
 
 def unique(row: list[str]) -> list[str]:
     """Names of the columns; a name that comes again gets a number."""
-    found: list[str] = []
+    found: dict[str, None] = {}
+    numbers: dict[str, int] = {}  # the next one to try
     for name in row:
-        base, n = name, 2
+        base = name
         while name in found:
-            name, n = f"{base}_{n}", n + 1
-        found.append(name)
-    return found
+            n = numbers.get(base, 2)
+            name, numbers[base] = f"{base}_{n}", n + 1
+        found[name] = None
+    return list(found)
 
 
-def flat(record: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """Cells of a JSON object: dotted names, lists as JSON text, null as empty."""
+def flat(record: dict[str, Any]) -> dict[str, str]:
+    """Cells of a JSON object: dotted names, lists as JSON text, and what has a very long name; null as empty."""
     found: dict[str, str] = {}
-    for name, value in record.items():
-        name = f"{prefix}{name}"
-        if type(value) is dict and value:
-            found.update(flat(value, name + "."))
-        elif value is None:
-            found[name] = ""
+    stack = [("", iter(record.items()))]
+    while stack:
+        prefix, members = stack[-1]
+        for name, value in members:
+            name = prefix + name
+            if type(value) is dict and value and len(name) <= LONGEST_NAME:
+                stack.append((name + ".", iter(value.items())))
+                break
+            if value is None:
+                found[name] = ""
+            else:
+                found[name] = value if type(value) is str else dumps(value).decode()
         else:
-            found[name] = value if type(value) is str else dumps(value).decode()
+            stack.pop()
     return found

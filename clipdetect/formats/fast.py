@@ -6,6 +6,7 @@ back there. Fields outside the known ones are noticed, because a newcomer has to
 
 from __future__ import annotations
 
+import gc
 import math
 import operator
 import re
@@ -30,6 +31,7 @@ MISSING: float = struct.unpack("<d", struct.pack("<Q", 0xFFF8000000000000))[0]  
 STRAYS = 50  # blocks with odd lines but no new field, after which unknown fields are no longer noticed
 UNNAMEABLE = re.compile(r'["\\\x00-\x1f\ud800-\udfff]')
 REST = 16  # blocks read with care, at most, before the fast way is tried again
+WORTH = 4  # names that are put into a decoder in the time in which one record is read with care
 
 
 Never = Annotated[int, msgspec.Meta(ge=1, le=0)]  # no value fits: the field refuses its record
@@ -71,7 +73,11 @@ class Node:
 
 
 class Fast:
-    """Typed decoding for the columns of a settled selection; made anew when the known fields change."""
+    """Typed decoding for the columns of a settled selection.
+
+    Made anew for further known fields once the records that have them have cost as much: a stream in which every
+    record brings a new name costs twice what reading it with care does, at most.
+    """
 
     def __init__(self, options: FormatOptions, selection: Selection, taken: Sequence[str]) -> None:
         self.options, self.selection, self.taken = options, selection, taken
@@ -80,6 +86,7 @@ class Fast:
         self.codes = Codes()
         self._made_for: tuple[int, int] | None = None
         self._refused = self._wait = self._since = self._blocks = 0
+        self._owed = 0  # records read with care since it was made
 
     def wanted(self) -> bool:
         """Whether the next block should be tried."""
@@ -138,7 +145,8 @@ class Fast:
         self._getters = [self._getter(root, path) for path in self._paths]
         flat = [self._attribute(root, path) for path in self._numbers]
         self._all: Callable[[Any], Any] = operator.attrgetter(*flat) if flat else lambda record: ()
-        self._made_for = (len(selection.columns), len(selection.known))
+        self._made_for, self._owed = (len(selection.columns), len(selection.known)), 0
+        gc.collect()  # a type refers to itself, and nobody else collects
 
     @staticmethod
     def _attribute(root: Node, path: str) -> str:
@@ -168,7 +176,7 @@ class Fast:
 
         careful : reads one odd line into rows; called for the few that are refused here.
         """
-        if self._made_for != (len(self.selection.columns), len(self.selection.known)):
+        if self._outdated():
             self._make()
         if not self.usable or (max(map(len, lines)) > DEEPEST and any(map(too_deep, lines))):
             return None
@@ -186,6 +194,7 @@ class Fast:
                 break
             except (msgspec.MsgspecError, RecursionError):  # `left` stands behind the line refused
                 odd.append(len(records) + len(odd))
+                self._owed += 1
                 if len(odd) > 8 + len(lines) // 8:
                     return None
         rows = Rows(self.options, self.selection)
@@ -199,6 +208,13 @@ class Fast:
         self._learn(odd, len(self.selection.known) > known)
         batch.values = rows.values.list()
         return merged(batch, rows.batch(lines)) if odd else batch
+
+    def _outdated(self) -> bool:
+        """Whether the decoder is to be made anew."""
+        columns, known = len(self.selection.columns), len(self.selection.known)
+        if self._made_for is None or self._made_for[0] != columns:
+            return True
+        return self._made_for[1] != known and WORTH * self._owed >= known
 
     def _learn(self, odd: list[int], news: bool) -> None:
         """Where odd lines come in block after block without a newcomer, unknown fields are no longer noticed."""

@@ -14,7 +14,9 @@ from clipdetect.wall import fault, is_fault
 
 __all__ = ["Json"]
 
-TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)  # an open string goes to the end
+_TEXT = rb'[^"\\]*+(?:\\.[^"\\]*+)*(")?'  # of a string to its end, where that is there
+TOKEN = re.compile(rb'"%b|[\[\]{},]' % _TEXT, re.DOTALL)
+WITHIN = re.compile(_TEXT, re.DOTALL)
 COLON = re.compile(rb"[ \t\r\n]*(:)?")
 BLANKS = b" \t\r\n"
 USUAL = "Records"  # where the array of a document stands, if not told otherwise
@@ -41,7 +43,11 @@ class Json(Jsonl):
         self._inside = self._closed = self._lost = False
         self._around = 0  # objects around the array
         self._last = b"\n"  # byte of the input
-        self._scanned = (0, 0)  # of an element not complete yet: depth, and how far it was looked through
+        self._scanned = (
+            0,
+            0,
+            False,
+        )  # of an element not complete yet: depth, how far it was looked through, in a string
         self._written = self._reached = self._dropped = False
 
     def decode(self, data: bytes, final: bool) -> Batch:
@@ -124,12 +130,20 @@ class Json(Jsonl):
         if buffer[at] == ord("]"):
             self._closed = True
             return 1, False
-        depth, start, self._scanned = self._scanned[0], at + self._scanned[1], (0, 0)
+        (depth, place, text), self._scanned = self._scanned, (0, 0, False)
+        start = at + place
+        if text:
+            found = WITHIN.match(buffer, start)
+            assert found is not None
+            start = found.end()
+            if not found.group(1):
+                self._scanned = (depth, start - at, True)
+                return 0, False
         for token in TOKEN.finditer(buffer, start):
             mark = token.group()
             if mark[:1] == b'"':
-                if token.end() == len(buffer) and (len(mark) == 1 or mark[-1:] != b'"' or _escaped(mark)):
-                    self._scanned = (depth, token.start() - at)
+                if not token.group(1):
+                    self._scanned = (depth, token.end() - at, True)
                     return 0, False
             elif mark in (b"{", b"["):
                 depth += 1
@@ -140,7 +154,7 @@ class Json(Jsonl):
                 if depth == 0 and buffer[at] in b"{[":
                     return token.end() - at, True
             start = token.end()
-        self._scanned = (depth, start - at)
+        self._scanned = (depth, start - at, False)
         return 0, False
 
     def _rows_walled(self, pieces: list[bytes], elements: list[int], trouble: str) -> Batch:
@@ -274,9 +288,3 @@ def opening(buffer: bytes, at: int, path: str) -> int:
                 return -1
             keys.pop()
     return 0
-
-
-def _escaped(mark: bytes) -> bool:
-    """Whether the last quote of a string is an escaped one."""
-    body = mark[1:-1]
-    return (len(body) - len(body.rstrip(b"\\"))) % 2 == 1

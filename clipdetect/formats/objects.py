@@ -50,13 +50,7 @@ def parse(text: bytes) -> dict[str, Any]:
 def _plainly(text: bytes) -> Any:
     """What the standard library reads. Raises Unreadable."""
     try:
-        decoded = text.decode("utf-8")
-        try:
-            return json.loads(decoded)
-        except json.JSONDecodeError:
-            raise
-        except ValueError:  # an integer of more digits than Python converts
-            return json.loads(decoded, parse_int=float)
+        return json.loads(text.decode("utf-8"), parse_int=_integer)
     except UnicodeDecodeError as error:
         raise Unreadable("not UTF-8", f"not UTF-8 at byte {error.start + 1}") from None
     except RecursionError:
@@ -65,6 +59,13 @@ def _plainly(text: bytes) -> Any:
         cut = not text.rstrip().endswith(b"}") and error.msg != "Extra data"
         kind = "truncated JSON" if cut and error.pos >= len(text.rstrip()) - 1 else "invalid JSON"
         raise Unreadable(kind, f"{kind}: {error.msg} at column {error.colno}") from None
+
+
+def _integer(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:  # of more digits than Python converts
+        return float(text)
 
 
 def too_deep(text: bytes) -> bool:

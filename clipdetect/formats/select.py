@@ -17,6 +17,7 @@ from clipdetect.numerics.hashing import category
 DISCOVERY = 1000  # readable records after which the set of fields is settled
 LOOK_AGAIN = 100  # records that are read with care even where all fields are named, to know what there is
 MOST_NAMES = 2000  # names remembered
+LONGEST_NAME = 1000  # characters of a name; what has a longer one is only found where it is named
 FOUND = "auto"  # the texts that repeat are categories
 LEAST_SEEN, REPEATS = 8, 4  # a text repeats once it was there this often, and this often per different value,
 PRESENT = 10  # and in every so many records; rarer ones tell what sort of record it is, each a column
@@ -38,15 +39,32 @@ def matches(name: str, patterns: Sequence[str]) -> bool:
 
 
 def leaves(value: Any, prefix: str, lists: bool) -> Iterator[tuple[str, Any]]:
-    """(dotted name, value) of every leaf of a record, in order; list elements as `v[0]` where asked for."""
-    if isinstance(value, dict) and (value or not prefix):
-        for name, inner in value.items():
-            yield from leaves(inner, f"{prefix}.{name}" if prefix else name, lists)
-    elif lists and isinstance(value, list) and value:
-        for i, inner in enumerate(value):
-            yield from leaves(inner, f"{prefix}[{i}]", lists)
-    else:
-        yield prefix, value
+    """(dotted name, value) of every leaf of a record, in order; list elements as `v[0]` where asked for.
+
+    Not of what has a longer name than `LONGEST_NAME`: the cost is in proportion to the record.
+    """
+    stack = [iter([(prefix, value)])]
+    while stack:
+        for name, each in stack[-1]:
+            if len(name) > LONGEST_NAME:
+                continue
+            if isinstance(each, dict) and (each or not name):
+                stack.append(_members(name, each))
+                break
+            if lists and isinstance(each, list) and each:
+                stack.append(_elements(name, each))
+                break
+            yield name, each
+        else:
+            stack.pop()
+
+
+def _members(prefix: str, value: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    return ((f"{prefix}.{name}", each) for name, each in value.items()) if prefix else iter(value.items())
+
+
+def _elements(prefix: str, value: list[Any]) -> Iterator[tuple[str, Any]]:
+    return ((f"{prefix}[{i}]", each) for i, each in enumerate(value))
 
 
 def measures(name: str) -> bool:
@@ -194,13 +212,14 @@ class Selection:
         return count >= max(LEAST_SEEN, REPEATS * len(seen)) and PRESENT * count > self.records
 
     def _say(self, name: str, message: str) -> None:
+        name = name[:LONGEST_NAME]
         if name not in self._named and len(self._named) < MOST_NAMES:
             self._named.add(name)
             self._messages.append(message)
 
     def learn(self, name: str) -> None:
         """A record has this leaf, whatever its value."""
-        if len(self.known) < MOST_NAMES:
+        if len(self.known) < MOST_NAMES and len(name) <= LONGEST_NAME:
             self.known[name] = None
 
     def drain(self) -> list[str]:

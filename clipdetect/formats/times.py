@@ -17,6 +17,7 @@ FIRST_YEAR = 2000  # of times without a year; a leap year, so that each day exis
 HALF_YEAR, HALF_DAY, DAY = 183 * 86400.0, 43200.0, 86400.0  # seconds
 EPOCH_UNITS = ((1e11, 1.0), (1e14, 1e-3), (1e17, 1e-6), (math.inf, 1e-9))  # below, seconds in one unit
 MOST_TEXTS = 1 << 14  # texts whose time is remembered
+LONGEST = 64  # characters of a text that is remembered
 CENTURY = 69  # two-digit years from here on are 19xx
 
 MONTHS = {"janfebmaraprmayjunjulaugsepoctnovdec"[3 * i : 3 * i + 3]: i + 1 for i in range(12)}
@@ -233,6 +234,7 @@ class Clock:
 
 
 def _keep(known: dict[str, Any], text: str, value: Any) -> None:
-    if len(known) >= MOST_TEXTS:
-        known.clear()
-    known[text] = value
+    if len(text) <= LONGEST:
+        if len(known) >= MOST_TEXTS:
+            known.clear()
+        known[text] = value

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
 import math
 import re
@@ -33,7 +35,7 @@ def look_up(record: Any, path: str) -> Any:
     if type(record) is dict and path in record:
         return record[path]
     value = record
-    for part in [part for part in _PATH.split(path) if part]:
+    for part in _parts(path):
         if part.startswith("[") and type(value) is list and int(part[1:-1]) < len(value):
             value = value[int(part[1:-1])]
         elif type(value) is dict and part in value:
@@ -41,6 +43,11 @@ def look_up(record: Any, path: str) -> Any:
         else:
             return ABSENT
     return value
+
+
+@functools.lru_cache(1024)
+def _parts(path: str) -> list[str]:
+    return [part for part in _PATH.split(path) if part]
 
 
 def number(value: Any, coerce: bool = False) -> tuple[float, str]:
@@ -84,7 +91,7 @@ def said(kind: str, value: Any) -> str:
     if kind == "null":
         return "no value"
     if kind == "too large":
-        return f"{value} is 1e150 or more"
+        return f"{_short(str(value))} is 1e150 or more"
     if kind == "not finite":
         return "not a finite number" if not isinstance(value, str) else f'not a finite number: "{_short(value)}"'
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -108,6 +115,8 @@ def key_text(value: Any) -> str:
 
 _CATEGORIES: dict[str, int] = {}
 MOST_CATEGORIES = 1 << 16  # texts whose hash is remembered
+LONGEST = 256  # characters of a text that is remembered, here and elsewhere; a longer one is hashed each time
+SHOWN = 64  # characters of a longer key that stand behind its hash
 
 
 def category(value: Any) -> int:
@@ -118,17 +127,26 @@ def category(value: Any) -> int:
         if text == NULL_KEY:
             return hashing.MISSING
         found = hashing.category(text)
-        if len(_CATEGORIES) >= MOST_CATEGORIES:
-            _CATEGORIES.clear()
-        _CATEGORIES[text] = found
+        if len(text) <= LONGEST:
+            if len(_CATEGORIES) >= MOST_CATEGORIES:
+                _CATEGORIES.clear()
+            _CATEGORIES[text] = found
     return found
 
 
 def joint_key(values: Sequence[Any]) -> str:
-    """Text of the key that one or several `--by` values make."""
+    """Text of the key that one or several `--by` values make, of at most `LONGEST` characters."""
     if len(values) == 1:
-        return key_text(values[0])
-    return "\x00" + json.dumps(list(map(key_text, values)), separators=(",", ":"))
+        return _bounded(key_text(values[0]))
+    return _bounded("\x00" + json.dumps(list(map(key_text, values)), separators=(",", ":")))
+
+
+def _bounded(text: str) -> str:
+    """A key's text, of a long one 160 bits of its hash and its beginning: no other value has such a text."""
+    if len(text) <= LONGEST:
+        return text
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
+    return f"\x00#{digest} {text[:SHOWN]}"
 
 
 def seconds(value: Any) -> float:

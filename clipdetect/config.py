@@ -257,7 +257,7 @@ def _file_layer(document: Document | None, problems: list[str]) -> Iterator[_Giv
     for name, value in document.values.items():
         if name not in settings:
             place = document.where((name,), key=True)
-            problems.append(f"{place}: unknown setting {name!r}{did_you_mean(name, settings)}")
+            problems.append(f"{place}: unknown setting {document.written[name]!r}{did_you_mean(name, settings)}")
         elif value is not None:  # `name:` with nothing after it leaves the default
             yield _Given(settings[name], value, document.where((name,)), 2, document)
 
@@ -324,6 +324,11 @@ def _settle(chosen: dict[str, _Given]) -> list[str]:
         chosen["input_format"] = pattern._replace(setting="input_format", value="pattern")
     elif format and format.value == "pattern" and not (pattern and pattern.value):
         problems.append(f"{format.place}: the format 'pattern' needs --pattern REGEX")
+    array, format = chosen.get("records_at"), chosen.get("input_format")
+    if array and array.value and (format is None or format.value == "auto"):
+        chosen["input_format"] = array._replace(setting="input_format", value="json")
+    elif array and array.value and format is not None and format.value != "json":
+        problems.append(f"{array.place}: {_named(array)}only JSON has arrays of records, not {format.value}")
     if "field" in chosen:
         watched = chosen["field"]
         for name in ("by", "time", "label"):

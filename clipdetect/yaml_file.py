@@ -3,6 +3,7 @@
 Built on the parser's events, so nothing in a file can make an object: there are mappings, lists,
 text, numbers, true, false and null, and no tags, anchors or aliases. Unlike YAML 1.1, `no` is text,
 `1e-3` a number, `012` is 12, `12:30:45` and `1_000` are text, and a key given twice is an error.
+A setting may be written with dashes, like its flag: `only-anomalies` is `only_anomalies`.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ Path = tuple[str | int, ...]
 class Document:
     """A file's top mapping, and where each key and value in it stands.
 
-    values : the mapping, empty for an empty file.
+    values : the mapping, empty for an empty file. written : its names as they stand in the file.
 
     Raises ConfigError with `file:line:column` for what is not readable.
     """
@@ -39,6 +40,7 @@ class Document:
     def __init__(self, name: str, text: str) -> None:
         self.name = name
         self.values: dict[str, Any] = {}
+        self.written: dict[str, str] = {}
         self._keys: dict[Path, str] = {}
         self._values: dict[Path, str] = {}
         try:
@@ -95,15 +97,20 @@ class Document:
                 items.append(self._value(event, events, (*path, len(items))))
             return items
         mapping: dict[str, Any] = {}
+        written: dict[str, str] = {}
         while not isinstance(event := next(events), yaml.MappingEndEvent):
-            key = self._scalar(event) if isinstance(event, yaml.ScalarEvent) and event.tag is None else None
-            if not isinstance(key, str):
+            own = self._scalar(event) if isinstance(event, yaml.ScalarEvent) and event.tag is None else None
+            if not isinstance(own, str):
                 raise self._error(event, "the name of a setting must be text")
+            key = own if path else own.replace("-", "_")  # deeper there are names of components too
             inner = (*path, key)
             if key in mapping:
                 first = self._keys[inner].split(":")[-2]
-                raise self._error(event, f"{key!r} is set twice, first in line {first}")
-            self._keys[inner] = self._place(event.start_mark)
+                other = "" if written[key] == own else f" as {written[key]!r}"
+                raise self._error(event, f"{own!r} is set twice, first{other} in line {first}")
+            self._keys[inner], written[key] = self._place(event.start_mark), own
+            if not path:
+                self.written = written
             mapping[key] = self._value(next(events), events, inner)
         return mapping
 

@@ -132,6 +132,24 @@ def test_wrong_variable_is_named():
     assert refused(environ={"CLIPDETECT_RATE": "2"}) == "CLIPDETECT_RATE: must be between 0 and 1, got 2"
 
 
+def test_a_file_takes_the_flags_own_spelling(write):
+    """Of settings; below these stand names of components, of which a plug-in's may have dashes itself."""
+    text = "only-anomalies: true\nmin-change: 5%\nmax_keys: 7\nestimator: {level: {}}\n"
+    config, origins = load(path=write(text), environ={})
+    assert (config.only_anomalies, config.min_change.percent, config.max_keys) == (True, 5.0, 7)
+    assert origins["only_anomalies"] == "c.yaml:1:17"
+    assert refused(path=write("estimator: {my-own: {}}\n")).startswith("c.yaml:1:12: unknown estimator 'my-own'")
+
+
+def test_an_array_of_records_is_in_a_json_document():
+    assert load({"records_at": "a"}, environ={}).config.input_format == "json"
+    assert load({"records_at": "a", "input_format": "json"}, environ={}).config.input_format == "json"
+    assert refused(flags={"records_at": "a", "input_format": "csv"}) == (
+        "--records-at: only JSON has arrays of records, not csv"
+    )
+    assert "not pattern" in refused(flags={"records_at": "a", "pattern": "(?P<x>.)"})
+
+
 def test_file_forms_of_a_component(write):
     for text in ("level:patience=41", "{level: {patience: 41}}", "\n  level:\n    patience: 41"):
         config = load(path=write(f"estimator: {text}\n"), environ={}).config
@@ -153,7 +171,10 @@ def test_file_forms_of_a_component(write):
         ("estimator: levl\n", "c.yaml:1:12: unknown estimator 'levl', did you mean 'level'?"),
         ("estimator: {level: {}, zscore: {}}\n", "c.yaml:1:12: estimator: one name expected, got level, zscore"),
         ("field: [a, 404]\n", "c.yaml:1:8: field: must be text (in quotes"),
-        ("max-keys: 4\n", "c.yaml:1:1: unknown setting 'max-keys', did you mean 'max_keys'?"),
+        ("max-kyes: 4\n", "c.yaml:1:1: unknown setting 'max-kyes', did you mean 'max_keys'?"),
+        ("max-keys: 4\nrate: .1\nmax_keys: 5\n", "c.yaml:3:1: 'max_keys' is set twice, first as 'max-keys' in line 1"),
+        ("max_keys: 4\nmax-keys: 4\n", "c.yaml:2:1: 'max-keys' is set twice, first as 'max_keys' in line 1"),
+        ("records-at: a\nfrom: csv\n", "c.yaml:1:13: records_at: only JSON has arrays of records, not csv"),
     ],
 )
 def test_errors_in_a_file_say_line_and_column(write, text, message):

@@ -39,11 +39,15 @@ class Parts(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """The output of a batch; faults : of its records, whether these were lost by them or only not put into words."""
+    """The output of a batch.
+
+    faults : of its records, whether these were lost by them or only not put into words. parts : what was scored.
+    """
 
     out: bytes
     flagged: int
     faults: list[Problem]
+    parts: list[tuple[Batch, Scored]]
 
 
 def answer(parts: Parts, batch: Batch, *, learn: bool, writing: bool, strict: bool) -> Answer:
@@ -59,7 +63,7 @@ def answer(parts: Parts, batch: Batch, *, learn: bool, writing: bool, strict: bo
         if not is_fault(error):
             raise
     parts.back(before)
-    out, flagged, faults = [], 0, []
+    out, flagged, faults, scored = [], 0, [], []
     for place, part in enumerate(batch.apart(len(parts.detector.base))):
         before = parts.mark()
         try:
@@ -74,8 +78,9 @@ def answer(parts: Parts, batch: Batch, *, learn: bool, writing: bool, strict: bo
             done = _answer(parts, part.refused(faults[-1]._replace(piece=0)), learn, writing, strict)
         out.append(done.out)
         flagged += done.flagged
+        scored += done.parts
         faults += [each._replace(piece=place, line=parts.reader.line_of(batch, place)) for each in done.faults]
-    return Answer(b"".join(out), flagged, faults)
+    return Answer(b"".join(out), flagged, faults, scored)
 
 
 def _answer(parts: Parts, batch: Batch, learn: bool, writing: bool, strict: bool) -> Answer:
@@ -86,9 +91,9 @@ def _answer(parts: Parts, batch: Batch, learn: bool, writing: bool, strict: bool
         for error in found.faults.values():
             raise error
     if not writing:
-        return Answer(b"", 0, [])
+        return Answer(b"", 0, [], [(batch, scored)])
     out = parts.writer.render(batch, found) if parts.writer else parts.reader.splice(batch, found)
-    return Answer(out, int(np.count_nonzero(found.anomaly)), _wordless(parts, batch, found))
+    return Answer(out, int(np.count_nonzero(found.anomaly)), _wordless(parts, batch, found), [(batch, scored)])
 
 
 def _score(parts: Parts, batch: Batch, learn: bool) -> Scored:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from clipdetect.numerics.durations import span
 from clipdetect.printable import printable
 from clipdetect.source import Interrupted, writing
 from clipdetect.streams import silence
@@ -19,22 +21,38 @@ if TYPE_CHECKING:
 When = Literal["auto", "always", "never"]
 PROGRESS_AFTER = 1.0  # seconds before a progress line appears
 PROGRESS_EVERY = 0.2  # seconds between its updates
+LONGEST_NAME = 24  # characters of a path that are shown while it is read
+LEAST_SHARE = 0.02  # of a file, from which on it is said how long the rest will take
+
+
+class Reading(Protocol):
+    """What is being read. share : how much of it, where that is known."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def share(self) -> float | None: ...
 
 
 class Talk:
     """Everything said to a person.
 
     quiet : errors only. verbose : also what is watched, and the summary at the end.
-    color, progress : `auto` means on a terminal, and not under CI, NO_COLOR or TERM=dumb.
+    color : `auto` means on a terminal, and not under NO_COLOR or TERM=dumb.
+    progress : `auto` means on a terminal on which no output of ours can stand, and not under CI.
+    file : which of how many files is being read.
     """
 
     def __init__(self, quiet: bool, verbose: bool, color: When, progress: When) -> None:
         self.quiet, self.verbose = quiet, verbose
-        terminal = sys.stderr is not None and sys.stderr.isatty()
+        self.terminal = sys.stderr is not None and sys.stderr.isatty()
         self.when = color
         self.color = self.paints(2)
-        idle_screen = terminal and not quiet and not sys.stdout.isatty() and "CI" not in os.environ
-        self.shows_progress = progress == "always" or (progress == "auto" and idle_screen)
+        self._asked = progress == "always"
+        idle = progress == "auto" and self.terminal and not quiet and "CI" not in os.environ
+        self.shows_progress = self._asked or (idle and apart())
+        self.file = (1, 1)
         self.started = time.monotonic()
         self.kinds: Counter[str] = Counter()  # unreadable records and values by kind
         self.unreadable: Counter[str] = Counter()  # of these, the records
@@ -50,10 +68,7 @@ class Talk:
         if os.environ.get("FORCE_COLOR"):
             return True
         plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
-        try:
-            return os.isatty(fd) and not plain
-        except OSError:  # closed
-            return False
+        return on_terminal(fd) and not plain
 
     def error(self, message: str) -> None:
         """Something failed; said even with `--quiet`."""
@@ -101,14 +116,25 @@ class Talk:
             (self.error if fault else self.note)(first)
         self.kinds[kind] += count
 
-    def progress(self, records: int, flagged: int, source: str) -> None:
+    @property
+    def seconds(self) -> float:
+        """How long the run has taken so far."""
+        return time.monotonic() - self.started
+
+    def writes(self) -> None:
+        """Records are about to go out: on their way to a screen they must not meet the progress line."""
+        if self.shows_progress and not self._asked and on_terminal(1):
+            self.close()
+            self.shows_progress = False
+
+    def progress(self, records: int, flagged: int, source: Reading) -> None:
         """Keep the progress line up to date; appears only after a second."""
-        now = time.monotonic()
-        if not self.shows_progress or now - self.started < PROGRESS_AFTER or now - self._updated < PROGRESS_EVERY:
+        if not self.shows_progress or self.seconds < PROGRESS_AFTER or self.seconds - self._updated < PROGRESS_EVERY:
             return
-        self._updated = now
-        rate = records / (now - self.started)
-        text = f"{printable(source)}: {records:,} records, {flagged:,} flagged, {rate:,.0f} a second"
+        self._updated = passed = self.seconds
+        from rich.text import Text
+
+        text = Text(self._reading(source, passed, records, flagged), no_wrap=True, overflow="ellipsis")
         if self._status is None:
             from rich.console import Console
 
@@ -116,17 +142,52 @@ class Talk:
             self._status.start()
         self._status.update(text)
 
+    def _reading(self, source: Reading, passed: float, records: int, flagged: int) -> str:
+        """What is read, how far, and what was found so far."""
+        place, of = self.file
+        name = printable(source.name)
+        name = name if len(name) <= LONGEST_NAME else "..." + name[3 - LONGEST_NAME :]
+        name += f" ({place} of {of})" if of > 1 else ""
+        share = source.share
+        done = name if share is None else f"{share:.0%} of {name}"
+        if share is not None and of == 1 and share >= LEAST_SHARE:
+            done += f", {span(max(1.0, round(passed / share - passed)))} left"
+        return f"{done}: {records:,} records, {flagged:,} flagged, {records / passed:,.0f} a second"
+
     def close(self) -> None:
         """Take the progress line away."""
         if self._status is not None:
             self._status.stop()
             self._status = None
 
-    def summary(self, lines: list[str]) -> None:
-        """At the end: what could not be read, and with `--verbose` the rest."""
+    def summary(self, lines: list[str], closing: str) -> None:
+        """At the end: what could not be read; on a terminal the run in a line; with `--verbose` the rest."""
         for kind, count in self.kinds.items():
             if count > 1:
                 what = "records" if kind in self.unreadable else "values"
-                self.note(f"{count:,} {what} {kind}, the first at {self._first[kind].split(': ')[0]}")
+                self.note(f"{count:,} {what}: {kind} (first: {self._first[kind].split(': ')[0]})")
+        if self.terminal and not self.quiet:
+            self._line(closing, "dim")
+            lines = lines[1:]  # it says the first one
         for line in lines:
             self.detail(line)
+
+
+def on_terminal(fd: int) -> bool:
+    """Whether a file descriptor is a terminal."""
+    try:
+        return os.isatty(fd)
+    except OSError:  # closed
+        return False
+
+
+def apart() -> bool:
+    """Whether stdout cannot disturb what stands on the screen: a file, /dev/null, or the screen itself, still empty.
+
+    A pipe may end on the same screen: `| head`, `| less`.
+    """
+    try:
+        there = os.fstat(1)
+        return stat.S_ISREG(there.st_mode) or os.path.samestat(there, os.stat(os.devnull)) or os.isatty(1)
+    except OSError:
+        return False

@@ -110,6 +110,7 @@ class Follower:
         self.signals, self.max_line, self.tell, self.clock = signals, max_line, tell, clock
         self.read_size = FIRST_READ
         self.saturated = False
+        self.share = None  # what grows has no end
         self._others = dict(saved or {})  # positions of files that are not followed now are kept
         self._paths: list[_Path] = []
         self._done: dict[Identity, Position] = {}

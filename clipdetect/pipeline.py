@@ -20,12 +20,13 @@ from clipdetect.detector import Detector
 from clipdetect.display import Talk
 from clipdetect.errors import ClipdetectError, ConfigError, InputError, StateError
 from clipdetect.follow import Follower
-from clipdetect.formats import recipe_for, sniff
+from clipdetect.formats import sniff
 from clipdetect.formats.lines import Lines
 from clipdetect.formats.log_lines import LogLines
 from clipdetect.formats.select import Selection
 from clipdetect.model import Model
 from clipdetect.records import Batch, Format, Order
+from clipdetect.remarks import Remarks
 from clipdetect.session import Session
 from clipdetect.sink import ClosedPipe, Sink
 from clipdetect.source import FULL_READ, Interrupted, Signals, Source, working
@@ -59,6 +60,7 @@ class Pipeline:
     def __init__(self, config: Config, signals: Signals, talk: Talk, sink: Sink) -> None:
         self.config, self.signals, self.talk, self.sink = config, signals, talk, sink
         self.verdicts = Verdicts(config)
+        self.remarks = Remarks(config, talk, self.verdicts.events)
         self.model = Model(config, self.verdicts.categories())
         self.detector.engine.join = signals.join
         self.follower: Follower | None = None
@@ -69,7 +71,7 @@ class Pipeline:
         self.records = self.flagged = 0
         self.order = Order()
         self.failed = self.writing = False
-        self.switch_told = self.eviction_told = self.unseen_told = False
+        self.switch_told = self.eviction_told = False
         self._told: set[str] = set()
 
     @property
@@ -104,8 +106,8 @@ class Pipeline:
             else:
                 self._stream(paths)
             if self.writer is not None:
-                self.sink.write(self.writer.finish())
-            self._warn_unseen()
+                self._write(self.writer.finish())
+            self.failed = self.remarks.end(self.selection, self.detector) or self.failed
         except Interrupted as stop:
             code = 128 + stop.number
         except ClosedPipe:
@@ -129,7 +131,7 @@ class Pipeline:
             self.session.finish()
         self.talk.close()
         if code != CLOSED_PIPE:
-            self.talk.summary(self._counters())
+            self.talk.summary(self._counters(), self.remarks.closing(self.detector, self.flagged, self.talk.seconds))
         if code:
             return code
         if self.failed or self.session.failed or self.talk.faults:
@@ -137,7 +139,8 @@ class Pipeline:
         return FOUND if self.config.exit_code and self.flagged else 0
 
     def _stream(self, paths: list[str]) -> None:
-        for path in paths:
+        for i, path in enumerate(paths, 1):
+            self.talk.file = (i, len(paths))
             try:
                 self._file(self.open(path))
             except InputError as error:
@@ -157,6 +160,7 @@ class Pipeline:
                     self._choose(first, True)
                     if not isinstance(self.reader, Lines):
                         raise ConfigError("--follow: a JSON array does not grow line by line; use JSON Lines")
+                    self.remarks.begins(piece.name, first, self.reader, self.sink.terminal)
                     if not piece.begins:
                         self.reader.adopt(first.rstrip(b"\n"))
                 assert isinstance(self.reader, Lines)
@@ -182,11 +186,14 @@ class Pipeline:
                 else:
                     if not self._choose(head, True):
                         return  # an empty file
+            else:
+                head = next(pieces, b"")
         except InputError as error:
             failure = error
             if not head or not self._choose(head, True):
                 raise
         assert self.reader is not None
+        self.remarks.begins(source.name, head, self.reader, self.writing and self.sink.terminal)
         self.reader.start(source.name)
         if head:
             self._block(self._decode(head, False), source)
@@ -224,14 +231,6 @@ class Pipeline:
             if found is None:
                 return False
             name = found
-            if name == "text":
-                self.talk.note(
-                    "no known format: lines pass through unscored; name one with --from, or pick out numbers"
-                )
-        if not (self.config.recipe or self.config.field or self.config.derive):
-            recipe = recipe_for(name, head)
-            if recipe and self.writing:
-                self.talk.note(f"--recipe {recipe} knows more of such records than the defaults")
         made: type[Format] = registry.get("format", name)
         self._suit(made)
         target = self.config.output_format
@@ -240,14 +239,14 @@ class Pipeline:
         converts = self.writing and not (own or as_text)
         if converts and target not in WRITABLE:
             raise ConfigError(f"--to {target}: {name} records cannot be written so; use one of {', '.join(WRITABLE)}")
-        screen = as_text and self.sink.terminal
+        screen = self.sink.terminal and (as_text or name == "text")
         settled = replace(
             self.model.options, objects=converts, as_text=as_text, terminal=screen, color=screen and self.talk.paints(1)
         )
         self.reader = made(settled, self.selection)
         if converts:
             self.writer = registry.get("format", target)(settled, self.selection)
-            self.sink.write(self.writer.begin())
+            self._write(self.writer.begin())
         return True
 
     def _suit(self, made: type[Format]) -> None:
@@ -265,13 +264,13 @@ class Pipeline:
     # -- one block ----------------------------------------------------------------------------
 
     def _block(self, batch: Batch, source: Source | Follower) -> None:
+        assert self.reader is not None
         self.talk.problems(source.name, batch.faults)
         stop, strict = None, self.config.on_error == "fail"
         if batch.problems and strict:
             stop = batch.problems[0]
             batch = batch.until(stop.piece)
         self.talk.problems(source.name, batch.problems, batch.values)
-        assert self.reader is not None
         parts = Parts(self.detector, self.verdicts, self.reader, self.writer, self.selection.columns)
         self.session.begin(parts)
         learn = not (self.config.freeze and self.writing)
@@ -287,12 +286,19 @@ class Pipeline:
         self.records += len(batch.rows) + len(batch.problems)
         if self.writing:
             self.flagged += found.flagged
-            if found.out:
-                self.sink.write(found.out)
+            self._write(found.out)
         self.session.done()
         if stop is not None:
             raise InputError(f"{source.name}:{stop.line}: {stop.message or stop.kind}")
+        if self.writing:
+            for part, scored in found.parts:
+                self.remarks.see(part, scored, self.reader, self.selection, self.detector, self.records)
         self._after_block(source)
+
+    def _write(self, out: bytes) -> None:
+        if out:
+            self.talk.writes()
+            self.sink.write(out)
 
     def _after_block(self, source: Source | Follower) -> None:
         engine = self.detector.engine
@@ -313,20 +319,7 @@ class Pipeline:
             if text not in self._told:
                 self._told.add(text)
                 self.talk.note(text)
-        if not self.unseen_told and self.records >= 1000:
-            self._warn_unseen()
-        self.talk.progress(self.records, self.flagged, source.name)
-
-    def _warn_unseen(self) -> None:
-        """A field asked for by name that no record had is most likely misspelt."""
-        if self.unseen_told:
-            return
-        self.unseen_told = True
-        for message in (*self.selection.unseen(), *self.detector.lacks()):
-            self.talk.note(message)
-            if self.config.on_error == "fail":
-                self.failed = True
-        self.talk.detail("watching " + (", ".join(self.detector.columns) or "no field"))
+        self.talk.progress(self.records, self.flagged, source)
 
     def _counters(self) -> list[str]:
         return self.verdicts.told(self.detector, self.order, self.records, self.flagged)

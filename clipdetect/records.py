@@ -282,8 +282,8 @@ class FormatOptions:
     pattern : regular expression of the format `pattern`. extract : regular expressions whose named
         groups, found in a record's message, become fields of the record. records_at : dotted path of
         the array of records in a JSON document.
-    as_text : log lines are written as they came, not as JSON. terminal : they go to a person's
-        screen. color : with colours there.
+    as_text : log lines are written as they came, not as JSON. terminal : these, or lines of no known
+        format, go to a person's screen. color : with colours there.
     """
 
     by: tuple[str, ...] = ()

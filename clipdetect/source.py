@@ -296,6 +296,17 @@ class Source:
                 return
 
     @property
+    def share(self) -> float | None:
+        """How much of a file has been read, by its bytes on disk; None where its size is not known."""
+        if not self._regular or self._fd < 0:
+            return None
+        try:
+            size = os.fstat(self._fd).st_size
+            return min(1.0, os.lseek(self._fd, 0, os.SEEK_CUR) / size) if size else None
+        except OSError:
+            return None
+
+    @property
     def waiting(self) -> bool:
         """Whether more input is there already."""
         return self._regular or self.signals.wait(self._fd, 0.0)

@@ -22,6 +22,7 @@ class Pieces:
     saturated = False
     waiting = False
     read_size = 0
+    share = None
 
     def __init__(self, pieces: Sequence[bytes], name: str = "stdin") -> None:
         self.pieces, self.name = pieces, name

@@ -19,11 +19,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Flag(click.Option):
-    """An option with the heading it stands under; `--no-...` works and is not shown."""
+    """An option with the heading it stands under; `--no-...` works and is not shown.
+
+    names_fields : whether its values are names of fields, so that one which no record has is told.
+    """
 
     def __init__(self, *args: Any, section: str, **attributes: Any) -> None:
         super().__init__(*args, **attributes)
         self.section = section
+        self.names_fields = attributes.get("shell_complete") is complete_field
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         """The help without the `--no-...` forms."""

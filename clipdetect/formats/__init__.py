@@ -5,6 +5,10 @@ from __future__ import annotations
 import csv as csv_library  # the plain names are those of this package's own modules
 import json as json_library
 import re
+from collections.abc import Mapping
+from typing import Any
+
+from clipdetect.formats.binary import is_binary
 
 BOM = b"\xef\xbb\xbf"
 NUMBER = re.compile(r"[ \t]*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?[ \t]*\Z")
@@ -51,24 +55,25 @@ def sniff(head: bytes, final: bool) -> str | None:
     name = _log(row)
     if name is not None or text[:1] == b"[":
         return name or "text"
+    if is_binary(line):
+        return "text"
     for name, delimiter in (("csv", ","), ("tsv", "\t")):
         if delimiter in row and _tabular(text.decode("utf-8", "replace"), delimiter):
             return name
     return "ssv" if _flow(row.split(" ")) else "text"
 
 
-def recipe_for(name: str, head: bytes) -> str:
-    """The recipe that knows a stream of this format, by its first line, better than the format does; or nothing."""
-    line = head.removeprefix(BOM).lstrip().partition(b"\n")[0]
-    marks = {
-        "access": ("access", b""),
-        "syslog": ("sshd", b" sshd["),
-        "ssv": ("flow", b"srcaddr"),
-        "jsonl": ("cloudtrail", b'"eventSource"'),
-        "json": ("cloudtrail", b"{"),
-    }
-    recipe, mark = marks.get(name, ("", b""))
-    return recipe if mark in line else ""
+def recipe_for(name: str, record: Mapping[str, Any]) -> tuple[str, str]:
+    """The recipe that knows such records of this format better than the format does, and a hint at it; or nothing."""
+    if name == "access":
+        return "access", "these look like access log lines: --recipe access finds more in them"
+    if "sshd" in (record.get("program"), record.get("SYSLOG_IDENTIFIER")):
+        return "sshd", "some of these lines are of sshd: --recipe sshd finds more in them"
+    if {"srcaddr", "dstaddr", "action"} <= record.keys():
+        return "flow", "these look like flow logs: --recipe flow finds more in them"
+    if {"eventSource", "eventName"} <= record.keys():
+        return "cloudtrail", "these look like CloudTrail records: --recipe cloudtrail finds more in them"
+    return "", ""
 
 
 def _log(row: str) -> str | None:

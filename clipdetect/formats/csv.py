@@ -16,10 +16,10 @@ from clipdetect.formats.cells import as_json, numeric_columns
 from clipdetect.formats.codes import Codes, coded, mixed_columns
 from clipdetect.formats.json_text import dumps
 from clipdetect.formats.lines import Lines, prepend
-from clipdetect.formats.objects import BOM, Rows, Unreadable
+from clipdetect.formats.objects import BOM, Rows, Unreadable, Values
 from clipdetect.formats.quotes import Quotes
 from clipdetect.formats.select import LONGEST_NAME, Selection
-from clipdetect.formats.values import cell, said
+from clipdetect.formats.values import ABSENT, cell, said
 from clipdetect.numerics.categories import field_of, is_text
 from clipdetect.numerics.words import cut
 from clipdetect.records import Annotation, Batch, FormatOptions, Problem
@@ -171,22 +171,24 @@ class Csv(Lines):
             return None
         selection.records += len(lines)
         selection.met.update(selection.columns)
-        return Batch(lines, np.arange(len(lines)), X, **self._beside(lines))
+        values = Values()
+        found = self._beside(lines, first_line, values)
+        return Batch(lines, np.arange(len(lines)), X, **found, values=values.list())
 
-    def _beside(self, lines: list[bytes]) -> dict[str, Any]:
+    def _beside(self, lines: list[bytes], first_line: int, values: Values) -> dict[str, Any]:
         """What a batch of lines without quotes has beside its columns."""
         if not wanted(self.options):
             return {}
         rows = [line.removesuffix(b"\r").split(self.delimiter) for line in lines]
 
-        def column(name: str) -> list[str | None]:
+        def column(name: str) -> list[Any]:
             if name not in self._place:
-                return [None] * len(rows)
+                return [ABSENT] * len(rows)
             place = self._place[name]
             cells = [row[place].decode() or None for row in rows]
             return [None if text == self.missing else text for text in cells] if self.missing else cells
 
-        return beside(self.options, column)
+        return beside(self.options, column, self.selection, values, lambda i: first_line + i)
 
     def _careful(self, records: list[tuple[bytes, int]], first_line: int) -> Batch:
         """Records with the lines each takes, row by row; a record may hold quotes and newlines."""
@@ -259,7 +261,7 @@ class Csv(Lines):
             found.append(read)
         rows.rows.append(found)
         rows.places.append(place)
-        rows.beside({name: value or None for name, value in columns.items()})
+        rows.beside({name: value or None for name, value in columns.items()}, line)
         if options.objects:
             rows.objects.append({name: as_json(value) for name, value in columns.items()})
 

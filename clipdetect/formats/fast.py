@@ -206,8 +206,9 @@ class Fast:
         for place in odd:
             careful(rows, lines[place], place, first_line + place)
         self._learn(odd, len(self.selection.known) > known)
-        batch.values = rows.values.list()
-        return merged(batch, rows.batch(lines)) if odd else batch
+        whole = merged(batch, rows.batch(lines)) if odd else batch
+        whole.values = rows.values.list()
+        return whole
 
     def _outdated(self) -> bool:
         """Whether the decoder is to be made anew."""
@@ -249,7 +250,11 @@ class Fast:
 
         if self._texts:
             X = self._with_codes(X, [column(name) for name in self._texts])
-        return Batch(lines, places, X, **beside(options, column))
+
+        def line(i: int) -> int:
+            return first_line + int(places[i])
+
+        return Batch(lines, places, X, **beside(options, column, selection, values, line))
 
     def _with_codes(self, numbers: np.ndarray, texts: list[list[Any]]) -> np.ndarray:
         """All columns, from those of numbers and the values of the text fields."""

@@ -8,7 +8,7 @@ from clipdetect.formats.annotate import texts
 from clipdetect.formats.json_text import dumps
 from clipdetect.formats.jsonl import Jsonl, append
 from clipdetect.formats.objects import BOM, Rows, Unreadable
-from clipdetect.formats.select import Selection
+from clipdetect.formats.select import Selection, nearest
 from clipdetect.records import Annotation, Batch, FormatOptions, concatenated
 from clipdetect.wall import fault, is_fault
 
@@ -17,8 +17,10 @@ __all__ = ["Json"]
 _TEXT = rb'[^"\\]*+(?:\\.[^"\\]*+)*(")?'  # of a string to its end, where that is there
 TOKEN = re.compile(rb'"%b|[\[\]{},]' % _TEXT, re.DOTALL)
 WITHIN = re.compile(_TEXT, re.DOTALL)
+NAMED = re.compile(rb'"([^"\\]{1,64})"[ \t\r\n]*:[ \t\r\n]*\[')  # arrays of a document
 COLON = re.compile(rb"[ \t\r\n]*(:)?")
 BLANKS = b" \t\r\n"
+LOOKED = 1 << 16  # bytes of a document in which other arrays are looked for
 USUAL = "Records"  # where the array of a document stands, if not told otherwise
 
 
@@ -193,7 +195,7 @@ class Json(Jsonl):
             "too long": f"an element longer than --max-line ({self.options.max_line:,} bytes); the rest passes unread",
             "invalid JSON": "something after the end of the array",
             "truncated JSON": "the array ends within an element" if self._inside else "it ends before its array",
-            "no records": f"no array at {self.options.records_at!r} (--records-at); all of it passes unread",
+            "no records": f"no array at {self.options.records_at!r} (--records-at), so all of it passes unread",
         }
         rows, done = Rows(self.options, self.selection), 0
         for place in elements:
@@ -201,7 +203,8 @@ class Json(Jsonl):
             done = place
             try:
                 if trouble and place == elements[-1]:
-                    raise Unreadable(trouble, messages[trouble])
+                    more = self._instead(pieces[place]) if trouble == "no records" else ""
+                    raise Unreadable(trouble, messages[trouble] + more)
                 record = self.record(pieces[place])
                 self.taken.check(record, self.first, f"{self.source}:{self.line}")
             except Unreadable as error:
@@ -211,6 +214,12 @@ class Json(Jsonl):
                 self.first = False
         self.line += sum(piece.count(b"\n") for piece in pieces[done:])
         return rows.batch(pieces)
+
+    def _instead(self, document: bytes) -> str:
+        """Which arrays there are instead of the one that is not there."""
+        arrays = list(dict.fromkeys(name.decode("utf-8", "replace") for name in NAMED.findall(document[:LOOKED])))
+        near = nearest(self.options.records_at, arrays)
+        return f"; did you mean {near!r}?" if near else f" (there are: {', '.join(arrays[:12])})" if arrays else ""
 
     def splice(self, batch: Batch, annotation: Annotation) -> bytes:
         scores = texts(annotation.score)

@@ -75,7 +75,7 @@ class LogLines(Lines):
         return record
 
     def block(self, lines: list[bytes], text: bytes, first_line: int) -> Batch:
-        rows = Rows(self.options, self.selection, timed=True)
+        rows = Rows(self.options, self.selection, timed=True, first_line=first_line)
         careful, limit, keeps = (
             self.selection.careful,
             self.options.max_line,

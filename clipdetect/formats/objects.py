@@ -106,15 +106,16 @@ class Values:
 class Rows:
     """Collects the rows of one block; columns may open on the way.
 
-    timed : whether the format gives each record's time itself.
+    timed : whether the format gives each record's time itself. first_line : of the block, where a piece is a line.
     """
 
-    def __init__(self, options: FormatOptions, selection: Selection, timed: bool = False) -> None:
+    def __init__(self, options: FormatOptions, selection: Selection, timed: bool = False, first_line: int = 1) -> None:
         self.options, self.selection = options, selection
-        self.timed = timed
+        self.timed, self.first_line = timed, first_line
         self.places: list[int] = []
         self.rows: list[list[float]] = []
         self.times: list[float] = []
+        self.lines: list[int] = []
         self.records: list[dict[str, Any]] = []
         self.objects: list[dict[str, Any]] = []
         self.opened: list[tuple[int, int]] = []
@@ -162,13 +163,14 @@ class Rows:
             row.append(read)
         self.rows.append(row)
         self.places.append(place)
-        self.beside(record, time)
+        self.beside(record, line, time)
         if options.objects:
             self.objects.append(record)
 
-    def beside(self, record: dict[str, Any], time: float = math.nan) -> None:
+    def beside(self, record: dict[str, Any], line: int, time: float = math.nan) -> None:
         """Keep what is read from a record beside its columns; `time` is the format's own. [epoch seconds]"""
         self.records.append(record)
+        self.lines.append(line)
         self.times.append(time)
 
     def bad(self, error: Unreadable, place: int, line: int) -> None:
@@ -178,16 +180,21 @@ class Rows:
     def batch(self, pieces: list[bytes], places: np.ndarray | None = None, X: np.ndarray | None = None) -> Batch:
         """The block; `places` and `X` where these were read in another way."""
         options = self.options
+        times = self.times if self.timed else None
+        found = beside(options, self._column, self.selection, self.values, self._line, times)
         return Batch(
             pieces=pieces,
             rows=np.array(self.places, np.int64) if places is None else places,
             X=self._matrix() if X is None else X,
-            **beside(options, self._column, self.times if self.timed else None),
+            **found,
             opened=self.opened,
             problems=self.problems,
             values=self.values.list(),
             objects=self.objects if options.objects else None,
         )
+
+    def _line(self, i: int) -> int:
+        return self.lines[i] if self.lines else self.first_line + self.places[i]
 
     def _column(self, name: str) -> list[Any]:
         return [look_up(record, name) for record in self.records]

@@ -71,7 +71,7 @@ class Plain(Lines):
                 rows.values.add(kind, number, FIELD, said(kind, text))
             rows.places.append(place)
             record = {FIELD: None if kind else value}
-            rows.beside(record)
+            rows.beside(record, number)
             if options.objects:
                 rows.objects.append(record)
         return rows.batch(lines)

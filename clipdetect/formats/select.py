@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from clipdetect.clocks import holds_times, is_clock
@@ -36,6 +36,20 @@ def matches(name: str, patterns: Sequence[str]) -> bool:
         name == pattern or (is_glob(pattern) and fnmatch.fnmatchcase(name, pattern.replace("[", "[[]")))
         for pattern in patterns
     )
+
+
+def nearest(name: str, options: Iterable[str]) -> str:
+    """The option that is most like a name, or nothing; `host` is like `http.host` too, and `Host` like `host`."""
+    forms: dict[str, str] = {}
+    for option in options:
+        forms.setdefault(option.lower(), option)
+    for option in list(forms.values()):
+        forms.setdefault(option.rpartition(".")[2].lower(), option)
+    for text in (name, name.rpartition(".")[2]):
+        near = difflib.get_close_matches(text.strip("*?").lower(), forms, 1)
+        if near:
+            return forms[near[0]]
+    return ""
 
 
 def leaves(value: Any, prefix: str, lists: bool) -> Iterator[tuple[str, Any]]:
@@ -231,18 +245,29 @@ class Selection:
         """Something a format has to tell, once."""
         self._say(message, message)
 
-    def unseen(self) -> list[str]:
-        """A message for each field named by the user that no record had."""
-        found = []
-        for name in dict.fromkeys((*self.fields, *self.needed)):
-            met = [*map(field_of, self.met), *self.known]
-            if any(matches(seen, [name]) or seen.startswith(name + ".") for seen in met):
-                continue
-            near = difflib.get_close_matches(name, list(self.known), 1)
-            hint = f", did you mean {near[0]!r}?" if near else ""
-            some = ", ".join(list(self.known)[:12])
-            found.append(f"no record has the field {name!r}{hint}" + (f" (fields: {some})" if some else ""))
-        return found
+    def came(self, name: str) -> None:
+        """Some record has this field, which is taken from records beside the columns."""
+        self.known[name] = None
+
+    def has(self, name: str) -> bool:
+        """Whether some record had the field, something inside of it, or a field that the pattern fits."""
+        if name in self.known or name in self.met or column_of(name) in self.met:
+            return True
+        inside = (name + ".", name + "[")
+        return any(seen.startswith(inside) or matches(seen, [name]) for seen in self.names())
+
+    def fits(self, pattern: str) -> bool:
+        """Whether some field itself is called so, or the pattern fits it."""
+        return any(matches(seen, [pattern]) for seen in self.names())
+
+    def names(self) -> list[str]:
+        """Every field met so far; not more than `MOST_NAMES`, by and large."""
+        return list(dict.fromkeys([*self.known, *map(field_of, sorted(self.met))]))
+
+    @property
+    def crowded(self) -> bool:
+        """Whether there may be fields that are not remembered."""
+        return len(self.known) >= MOST_NAMES
 
     def snapshot(self) -> dict[str, Any]:
         """All of it as plain JSON values."""

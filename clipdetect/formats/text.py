@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from clipdetect.errors import InputError
 from clipdetect.formats.lines import Lines
 from clipdetect.records import Annotation, Batch
 
@@ -9,12 +10,14 @@ __all__ = ["Text"]
 
 
 class Text(Lines):
-    """Lines of no known format leave as they came, unscored, whatever their length."""
+    """Lines of no known format leave as they came, unscored, whatever their length. Binary never goes to a terminal."""
 
     name = "text"
     _last = b"\n"
 
     def decode(self, data: bytes, final: bool) -> Batch:
+        if self.options.terminal and b"\0" in data:
+            raise InputError(f"{self.source}: no text from here on, so the rest is not shown; a pipe gets all of it")
         batch = self.nothing()
         self._last = data[-1:] or self._last
         if data or (final and self._last != b"\n"):

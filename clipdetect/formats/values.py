@@ -94,8 +94,13 @@ def said(kind: str, value: Any) -> str:
         return f"{_short(str(value))} is 1e150 or more"
     if kind == "not finite":
         return "not a finite number" if not isinstance(value, str) else f'not a finite number: "{_short(value)}"'
+    return quoted("not a number", value)
+
+
+def quoted(what: str, value: Any) -> str:
+    """What a value is, and its text."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return f'not a number: "{_short(text)}"'
+    return f'{what}: "{_short(text)}"'
 
 
 def _short(text: str) -> str:

@@ -56,7 +56,8 @@ def calls(monkeypatch):
         (["score", "list"], ("list",)),
         (["./list"], ("./list",)),
         (["-v", "list"], ("list",)),
-        (["plot"], ("plot",)),
+        (["-v", "plot"], ("plot",)),
+        (["plot.csv"], ("plot.csv",)),
         (["-"], ("-",)),
         (["--", "-x"], ("-x",)),
         (["a", "-v", "b"], ("a", "b")),
@@ -194,6 +195,60 @@ def test_option_without_its_value_is_wrong_usage(capsys):
 def test_wrong_value_is_one_line_without_traceback(capsys):
     assert main(["--rate", "5", os.devnull]) == 2
     assert capsys.readouterr().err == "clipdetect: --rate: must be between 0 and 1, got 5\n"
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"), [("lsit", "list"), ("confg", "config"), ("evaluate", "eval"), ("ls", "list"), ("hlep", "help")]
+)
+def test_a_first_word_that_is_nearly_a_command_is_asked_back(calls, capsys, tmp_path, monkeypatch, word, meant):
+    assert main([word, "x.csv"]) == 2
+    told = f"clipdetect: {word}: no such file or command, did you mean 'clipdetect {meant}'?\n"
+    assert capsys.readouterr() == ("", told)
+    assert calls == []
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / word).touch()
+    assert main([word]) == 0
+    assert calls[0][1] == (word,)
+
+
+def test_a_first_word_that_is_neither_file_nor_command_fails_but_the_files_are_scored(calls, capsys):
+    assert main(["plot", "x.csv", "y"]) == 1
+    assert calls[0][1] == ("x.csv", "y")
+    assert main(["plot"]) == 1
+    assert main(["plot", "x.csv", "--on-error", "fail"]) == 1
+    assert len(calls) == 1
+    told = f"clipdetect: plot: no such file, and no such command (there are: {', '.join(COMMANDS)})\n"
+    assert capsys.readouterr() == ("", told * 3)
+
+
+def test_freezing_needs_something_learned(calls, capsys, tmp_path):
+    state = tmp_path / "m.bin"
+    assert main(["--freeze", "x"]) == 2
+    assert main(["--freeze", "--state", str(state), "x"]) == 2
+    assert calls == []
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("clipdetect: --freeze: nothing has been learned; ")
+    assert second.startswith(f"clipdetect: --freeze: {state} is not there yet; ")
+    assert main(["--freeze", "--backfill", "h", "--state", str(state), "x"]) == 0
+    state.touch()
+    assert main(["--freeze", "--state", str(state), "x"]) == 0
+
+
+def test_help_is_a_command_too(capsys):
+    def shown(*args):
+        assert main([*args]) == 0
+        return capsys.readouterr().out
+
+    assert shown("help") == shown("--help")
+    for name in COMMANDS:
+        assert shown("help", name) == shown(name, "--help")
+    assert shown("help", "--by").startswith("Input:\n  -b, --by NAME[,NAME]  One model per distinct value")
+    assert shown("help", "by") == shown("help", "-b") == shown("help", "--by")
+    assert shown("help", "max_keys") == shown("help", "--max-keys")
+    assert shown("help", "zscore") == shown("list", "zscore")
+    assert shown("help", "rate").endswith("\n\n" + shown("list", "rate"))
+    assert main(["help", "zscor"]) == 2
+    assert "no help on 'zscor', did you mean 'zscore'?" in capsys.readouterr().err
 
 
 def test_terminal_as_input_gets_a_short_help():

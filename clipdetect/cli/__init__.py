@@ -25,8 +25,10 @@ COMMANDS = {
     "config": "print the resolved configuration, or check a file",
     "state": "what a state file holds",
     "feedback": "tell what flags were worth, in a state file",
+    "help": "this help, or that of a command, a flag or a component",
 }
 CLOSED_PIPE, INTERRUPTED = 141, 130
+FIRST_WORD = "clipdetect.first_word"  # where the first word is left that is no command
 # Once imported, the modules `list` and `eval` hide the builtins of that name in this file.
 
 
@@ -34,7 +36,8 @@ class Commands(click.Group):
     """A first word that is a command is the command; anything else goes to `score`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put `score` in front unless a command is named."""
+        """Put `score` in front unless a command is named; it is told of the word that is none."""
+        ctx.meta[FIRST_WORD] = args[0] if args and args[0] not in COMMANDS else ""
         return super().parse_args(ctx, args if args and args[0] in COMMANDS else ["score", *args])
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -81,6 +81,9 @@ def command(
     when = np.array(columns.time) if time else None
     if when is not None and np.isnan(when).all():
         raise ConfigError(f"{_name(file)}: no record has a readable time {time!r}; name the field with --time")
+    for name in by.split(",") if by else ():
+        if name not in columns.met:
+            raise ConfigError(f"{_name(file)}: no record has the field {name!r}; name the fields of the key with --by")
     found = evaluate(
         np.array(columns.score),
         np.array(columns.flag, bool),
@@ -117,18 +120,23 @@ def _name(file: str) -> str:
 
 
 class _Columns:
-    """What is needed of each record, a few bytes each; see `evaluate`. names : the text of each key."""
+    """What is needed of each record, a few bytes each; see `evaluate`.
+
+    names : the text of each key. met : fields of the key that some record has.
+    """
 
     def __init__(self, file: str, label: str, prefix: str, time: str | None, by: str | None) -> None:
         from clipdetect.formats.values import ABSENT, number, seconds, truth
 
         appended = [prefix + name for name in ("score", "anomaly", "abstain", "incident")]
-        wanted = [label, *([time] if time else []), *(by.split(",") if by else [])]
+        parts = by.split(",") if by else []
+        wanted = [label, *([time] if time else []), *parts]
         first = 5 + bool(time)  # where the key begins
         self.score, self.label, self.time = array("d"), array("d"), array("d")
         self.flag, self.abstain = array("b"), array("b")
         self.incident, self.key = array("q"), array("q")
         self.names: list[str] = []
+        self.met: set[str] = set()
         known: dict[tuple[str, ...], int] = {}
         labels: dict[Any, float] = {"0": 0.0, "1": 1.0}  # of CSV, where most records have one of few texts
         seen = False
@@ -146,6 +154,9 @@ class _Columns:
                 self.time.append(seconds(values[5]))
             if by:
                 key = tuple(map(str, values[first:]))
+                if len(self.met) < len(parts):
+                    found = zip(parts, values[first:], strict=True)
+                    self.met.update(name for name, value in found if value is not ABSENT)
                 code = known.setdefault(key, len(known))
                 if code == len(self.names):
                     self.names.append(_shown(values[first:]))

@@ -31,10 +31,20 @@ def _names(kind: str) -> list[str]:
     return list(recipes()) if kind == RECIPE else registry.names(kind)
 
 
+def known() -> list[str]:
+    """Names of all recipes and components."""
+    return list(dict.fromkeys(name for kind in TITLES for name in _names(kind)))
+
+
+def page(name: str) -> str:
+    """All that is called so, in full."""
+    found = [kind for kind in TITLES if name in _names(kind)]
+    return "\n".join(_recipe(name) if kind == RECIPE else _page(kind, name) for kind in found)
+
+
 def complete_name(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Names of all recipes and components."""
-    found = dict.fromkeys(name for kind in TITLES for name in _names(kind))
-    return [CompletionItem(name) for name in found if name.startswith(incomplete)]
+    return [CompletionItem(name) for name in known() if name.startswith(incomplete)]
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -46,7 +56,7 @@ def command(name: str | None, as_json: bool) -> None:
     defaults, cost and source; of a recipe what it derives, and its settings."""
     found = [(kind, each) for kind in TITLES for each in _names(kind) if name in (None, each)]
     if not found:
-        have = list(dict.fromkeys(each for kind in TITLES for each in _names(kind)))
+        have = known()
         near = registry.did_you_mean(name or "", have)
         raise ConfigError(f"no component or recipe is named {name!r}{near} (there are: {', '.join(have)})")
     if as_json:
@@ -57,7 +67,7 @@ def command(name: str | None, as_json: bool) -> None:
     elif name is None:
         click.echo(_overview(found), nl=False)
     else:
-        click.echo("\n".join(_recipe(each) if kind == RECIPE else _page(kind, each) for kind, each in found), nl=False)
+        click.echo(page(name), nl=False)
 
 
 def _facts(kind: str, name: str) -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+import os
+import re
 import sys
 from typing import Any
 
@@ -9,10 +12,16 @@ import click
 from click.shell_completion import CompletionItem
 
 from clipdetect import __version__
-from clipdetect.cli import COMMANDS
+from clipdetect.cli import COMMANDS, FIRST_WORD
 from clipdetect.cli.options import FlagCommand, score_flags
 from clipdetect.errors import ConfigError, InputError
 
+DONE, FOUND = 0, 10  # exit codes
+OTHER_WORDS = {  # what others call our commands
+    "check": "config check", "detect": "FILE", "evaluate": "eval", "info": "state", "ls": "list", "man": "help",
+    "manual": "help", "run": "FILE", "show": "list", "status": "state", "usage": "help", "validate": "config check",
+    "version": "--version",
+}  # fmt: skip
 USAGE = "Usage: clipdetect [OPTIONS] [FILE]...\n"
 EXAMPLES = """
 Examples:
@@ -63,6 +72,37 @@ def command(files: tuple[str, ...], config: str | None, **flags: Any) -> int:
     configuration = load(flags, config).config
     if configuration.follow and (not files or "-" in files):
         raise ConfigError("--follow: name the files to follow; what comes through a pipe is read as it comes")
+    if configuration.freeze and not configuration.backfill:
+        _learned(configuration.state)
+    first = click.get_current_context().meta.get(FIRST_WORD)
+    missing = _no_command(first) if first and files and files[0] == first else ""
+    if missing:
+        if configuration.on_error == "fail" or not files[1:]:
+            raise InputError(missing)
+        click.echo(f"clipdetect: {missing}", err=True)  # the remaining files are still scored
     from clipdetect import pipeline
 
-    return pipeline.run(configuration, files)
+    code = pipeline.run(configuration, files[1:] if missing else files)
+    return InputError.exit_code if missing and code in (DONE, FOUND) else code
+
+
+def _no_command(word: str) -> str:
+    """What is wrong with the first word, where that may have been meant for a command; empty where nothing is.
+
+    Raises ConfigError where it is clear which command was meant.
+    """
+    if not re.fullmatch("[a-z]{2,}", word) or os.path.lexists(word):
+        return ""
+    near = difflib.get_close_matches(word, COMMANDS, 1)
+    meant = OTHER_WORDS.get(word, near[0] if near else None)
+    if meant is not None:
+        raise ConfigError(f"{word}: no such file or command, did you mean 'clipdetect {meant}'?")
+    return f"{word}: no such file, and no such command (there are: {', '.join(COMMANDS)})"
+
+
+def _learned(state: str) -> None:
+    """Raise ConfigError where there is no state to score by without learning."""
+    if not state:
+        raise ConfigError("--freeze: nothing has been learned; name a state by --state, or history by --backfill")
+    if not os.path.exists(state):
+        raise ConfigError(f"--freeze: {state} is not there yet; make it by a run without --freeze, or use --backfill")

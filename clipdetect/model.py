@@ -127,6 +127,7 @@ def options(config: Config, detector: Detector, more: Sequence[str] = ()) -> For
         pass_bad=config.on_error == "pass",
         only_anomalies=config.only_anomalies,
         bands=config.bands,
+        judged=tuple(detector.columns),
         marks=tuple(name for name in MARKS if marked[name]),
         max_line=config.max_line,
         numbers=tuple(numbers),

@@ -273,7 +273,8 @@ class FormatOptions:
     prefix : before the names of appended fields.
     pass_bad : an unreadable record leaves as it came (else it is dropped).
     only_anomalies : pieces that are no rows (but a header) are dropped too.
-    bands : whether they are appended. marks : names of the further appendices, such as `changepoint`.
+    bands : whether they are appended. judged : names of the columns that the detector has before any record.
+    marks : names of the further appendices, such as `changepoint`.
     max_line : a longer record is a bad one. [bytes]
     objects : the batch must carry `objects`, because another format writes them.
     numbers, categories : dotted paths that features take; the batch carries them by these names. A
@@ -294,6 +295,7 @@ class FormatOptions:
     pass_bad: bool = True
     only_anomalies: bool = False
     bands: bool = False
+    judged: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
     max_line: int = 16 * 1024 * 1024
     objects: bool = False

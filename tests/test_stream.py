@@ -271,3 +271,25 @@ def test_an_array_may_be_cut_behind_a_backslash(head):
     for size in range(1, len(data)):
         out, _, pipeline = feed(data, sizes=[size], **flags)
         assert (out.count(b'"score"'), pipeline.records, pipeline.talk.kinds) == (3, 3, {})
+
+
+BANDED = {
+    "of texts": (b"x,s\n1,a\n2,b\n", {"derive": [{"template": {"field": "s"}}]}, ["template(s)"]),
+    "in the field's place": (b"x,y\n1,2\n2,3\n", {"derive": [{"log": {"field": "y"}}]}, ["log(y)"]),
+    "no number at first": (b"x,y\na,\n1,2\n2,3\n", {}, []),
+    "no header": (b"1,2\n1,x\n2,3\n", {}, ["c1", "c2"]),
+    "one begins later": (b'{"x":1}\n{"x":1,"y":2}\n', {"output_format": "csv"}, ["x"]),
+    "none at first": (b'{"s":"a"}\n{"s":"a","x":1}\n', {"output_format": "csv"}, []),
+}
+
+
+@pytest.mark.parametrize(("data", "flags", "names"), BANDED.values(), ids=BANDED)
+def test_rows_have_the_bands_that_the_header_names(data, flags, names):
+    out, _, pipeline = feed(data, bands=True, **flags)
+    own, widths = data.split(b"\n")[0].count(b",") + 1, {line.count(b",") for line in out.splitlines()}
+    own = 1 if "output_format" in flags else own
+    assert widths == {own + 2 + 3 * len(names)}
+    found = [f"{name}_{edge}" for name in names for edge in ("expected", "lower", "upper")]
+    assert out.startswith(b"1,2,") or out.splitlines()[0].decode().split(",")[own + 3 :] == found
+    assert feed(data, bands=True, sizes=[4], **flags)[0] == out
+    assert pipeline.code == 0

@@ -26,6 +26,8 @@ from clipdetect.records import Annotation, Batch, FormatOptions, Problem
 
 __all__ = ["Csv"]
 
+EDGES = ("expected", "lower", "upper")  # of a band
+
 csv.field_size_limit(2**31 - 1)  # --max-line is the limit
 
 
@@ -44,10 +46,9 @@ class Csv(Lines):
         self.width = 0
         self._begun = False  # whether this file's first record was seen
         self._quotes = Quotes(self.delimiter, options.max_line)
-        self._due: bytes | None = None  # a header that waits for the columns of the bands
+        self._due: bytes | None = None  # a header that waits for the first record, on which the bands depend
         self._lead: list[bytes] = []  # blank lines before the header
         self._held: list[bytes] = []  # what came between the header and the first record
-        self._bands: list[str] | None = None  # columns that get bands, once the first record has told
         self._rendered: list[str] | None = None
         self.codes = Codes(self.missing)
 
@@ -62,16 +63,11 @@ class Csv(Lines):
 
     def decode(self, data: bytes, final: bool) -> Batch:
         self._final = final
-        known = len(self.selection.columns)
         batch = super().decode(data, final)
         if final and self._quotes.waiting:
             batch = self._after(batch, self._quoted([], self.line))
-        if self.options.bands and self._bands is None and (len(batch.rows) or (final and self._due is not None)):
-            known = next((columns for row, columns in batch.opened if row == 0), known)
-            self._bands = self._banded(batch.X[0][:known] if len(batch.X) else np.empty(0))
-        if self._due is not None and (self._bands is not None or not self.options.bands):
-            line, end = (self._due[:-1], b"\r") if self._due.endswith(b"\r") else (self._due, b"")
-            prepend(batch, [*self._lead, line + self._appended() + end, *self._held])
+        if self._due is not None and (len(batch.rows) or final or not self.options.bands):
+            prepend(batch, [*self._lead, self._due, *self._held])
             batch.verbatim = frozenset({len(self._lead)})
             self._due, self._held, self._lead = None, [], []
         elif self._due is not None:  # nothing may overtake the header
@@ -327,27 +323,34 @@ class Csv(Lines):
             unended=False,
         )
 
-    def _banded(self, first: np.ndarray) -> list[str]:
-        """Columns that get bands: those asked for by name, and those that the first record (d,) has."""
-        pairs = zip(self.selection.columns, first, strict=False)
-        return [
-            name
-            for name, value in pairs
-            if not is_text(name) and (name in self.selection.fields or not np.isnan(value))
-        ]
-
     # -- writing ------------------------------------------------------------------------------
 
     def record(self, piece: bytes) -> dict[str, Any]:
         return dict(zip(self.header, self._read(piece), strict=True))
 
-    def _appended(self) -> bytes:
+    def splice(self, batch: Batch, annotation: Annotation) -> bytes:
+        for place in batch.verbatim:
+            header = batch.pieces[place]
+            line, end = (header[:-1], b"\r") if header.endswith(b"\r") else (header, b"")
+            batch.pieces[place] = line + self._appended(annotation) + end
+        return super().splice(batch, annotation)
+
+    def _appended(self, annotation: Annotation) -> bytes:
         """The header's further cells."""
         prefix = self.options.prefix
         found = [prefix + name for name in ("score", "anomaly", "why", *self.options.marks)]
-        if self.options.bands:
-            found += [f"{prefix}{name}_{edge}" for name in self._bands or () for edge in ("expected", "lower", "upper")]
+        found += [f"{prefix}{name}_{edge}" for name in self._banded(annotation) for edge in EDGES]
         return b"".join(self.delimiter + self.quoted(name) for name in found)
+
+    def _banded(self, annotation: Annotation) -> list[str]:
+        """Columns that get bands: those known before the first record, and those that it has; for good."""
+        memory: dict[str, list[str]] = self.selection.memory
+        if "bands" not in memory and annotation.bands is not None:
+            found = set(self.options.judged)
+            if annotation.seen is not None and len(annotation.seen):
+                found.update(name for name, seen in zip(annotation.fields, annotation.seen[0], strict=True) if seen)
+            memory["bands"] = [name for name in annotation.fields if name in found]
+        return memory["bands"] if annotation.bands is not None else []
 
     def quoted(self, text: str) -> bytes:
         """A cell, in quotes where it needs them."""
@@ -362,7 +365,7 @@ class Csv(Lines):
         found += b"".join(self.delimiter + each for each in mark_cells(self.options, annotation, i))
         if self.options.bands:
             place = {name: j for j, name in enumerate(annotation.fields)}
-            for name in self._bands or ():
+            for name in self._banded(annotation):
                 for values in annotation.bands or ():
                     value = values[i, place[name]] if name in place else np.nan
                     found += self.delimiter + (b"" if np.isnan(value) else orjson.dumps(float(f"{value:.6g}")))
@@ -392,8 +395,7 @@ class Csv(Lines):
         header = b""
         if self._rendered is None and batch.objects:
             self._rendered = list(flat(batch.objects[0]))
-            self._bands = self._banded(batch.X[0])
-            header = self.delimiter.join(map(self.quoted, self._rendered)) + self._appended() + b"\n"
+            header = self.delimiter.join(map(self.quoted, self._rendered)) + self._appended(annotation) + b"\n"
         lines = []
         for record in batch.objects:
             cells = flat(record)

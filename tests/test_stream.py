@@ -293,3 +293,11 @@ def test_rows_have_the_bands_that_the_header_names(data, flags, names):
     assert out.startswith(b"1,2,") or out.splitlines()[0].decode().split(",")[own + 3 :] == found
     assert feed(data, bands=True, sizes=[4], **flags)[0] == out
     assert pipeline.code == 0
+
+
+@pytest.mark.parametrize("mark", ["\x85", "\u2028", "\x0b", "\x1c", "\r"], ids=ascii)
+@pytest.mark.parametrize("format", ["csv", "auto"])
+def test_only_a_newline_ends_a_header(mark, format):
+    header = f"a{mark}b,c".encode()
+    out, said, _ = feed(header + b"\n1,2\n", input_format=format)
+    assert (out, said) == (header + b",score,anomaly,why\n1,2,,false,\n", [])

@@ -103,7 +103,10 @@ def _array(rest: bytes) -> bool:
 
 def _tabular(text: str, delimiter: str) -> bool:
     """Whether the first record is a header, or cells most of which are numbers or empty."""
-    row = next(csv_library.reader(text.splitlines(keepends=True), delimiter=delimiter), [])
+    try:
+        row = next(csv_library.reader((line + "\n" for line in text.split("\n")), delimiter=delimiter), [])
+    except csv_library.Error:  # a carriage return within
+        row = text.partition("\n")[0].split(delimiter)
     if len(row) < 2:
         return False
     numeric = sum(bool(NUMBER.match(cell)) or not cell.strip() for cell in row)

@@ -123,7 +123,10 @@ class Csv(Lines):
 
     def _cells(self, line: bytes) -> list[str]:
         text = line.removesuffix(b"\r").removeprefix(BOM).decode("utf-8", "replace")
-        return next(csv.reader(text.splitlines(keepends=True) or [""], delimiter=self.delimiter.decode()), [])
+        try:
+            return next(csv.reader(ended(text), delimiter=self.delimiter.decode()), [])
+        except csv.Error:  # a carriage return within
+            return text.split(self.delimiter.decode())
 
     def _body(self, lines: list[bytes], first_line: int) -> Batch:
         """Rows without quotes: fast where every line is a whole row of plain cells."""
@@ -210,11 +213,7 @@ class Csv(Lines):
         except UnicodeDecodeError as error:
             raise Unreadable("not UTF-8", f"not UTF-8 at byte {error.start + 1}") from None
         try:
-            parts = text.split("\n")
-            reader = csv.reader(
-                [part + "\n" for part in parts[:-1]] + parts[-1:], delimiter=self.delimiter.decode(), strict=True
-            )
-            row = next(reader, [])
+            row = next(csv.reader(ended(text), delimiter=self.delimiter.decode(), strict=True), [])
         except csv.Error as error:
             never = "unexpected end" in str(error)
             raise Unreadable("invalid CSV", f"invalid CSV: {'a quote is not closed' if never else error}") from None
@@ -406,6 +405,12 @@ class Csv(Lines):
         if header and annotation.keep is None:  # right before the first record, behind bad lines that came before
             done[0], header = header + done[0], b""
         return header + self.joined(batch, annotation, done, converting=True)
+
+
+def ended(text: str) -> list[str]:
+    """The lines of a record with their newlines; nothing else ends a line."""
+    *lines, last = text.split("\n")
+    return [line + "\n" for line in lines] + [last]
 
 
 def unique(row: list[str]) -> list[str]:

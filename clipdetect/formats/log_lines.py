@@ -125,8 +125,9 @@ class LogLines(Lines):
                     found.append(line.decode())
                 except UnicodeDecodeError as error:
                     found.append(line.decode("utf-8", "replace"))
-                    message = f"not UTF-8 at byte {error.start + 1}, read as U+FFFD"
-                    rows.values.add("not UTF-8", first_line + place, "line", message)
+                    if len(line) <= self.options.max_line:
+                        message = f"not UTF-8 at byte {error.start + 1}, read as U+FFFD"
+                        rows.values.add("not UTF-8", first_line + place, "line", message)
         else:
             del found[len(lines) :]
         if b"\r" in text:

@@ -15,7 +15,7 @@ import msgspec
 
 from clipdetect import registry
 from clipdetect.errors import ConfigError
-from clipdetect.plan import Asked, Plan, is_chosen
+from clipdetect.plan import Asked, Plan
 from clipdetect.plan import plan as plan_of
 from clipdetect.registry import ComponentSpec, did_you_mean
 from clipdetect.settings import READERS, MinChange, Silence
@@ -142,10 +142,10 @@ def fingerprint(config: Config, plan: Plan | None = None) -> dict[str, Any]:
     plan : of the run; that which needs no records where left out.
     """
     plan = plan or plan_of(config.asked())
-    if plan.open and not is_chosen(plan.estimator):
-        estimator = {"name": "default", **plan.estimator.params}
-    else:
+    if plan.chosen:
         estimator = registry.resolved(registry.build("estimator", plan.estimator))
+    else:
+        estimator = {"name": "default", **plan.estimator.params}
     return {
         "estimator": estimator,
         "threshold": registry.resolved(registry.build("threshold", plan.threshold)),
@@ -404,7 +404,7 @@ def to_yaml(resolved: Resolved) -> str:
             value, origin = "", f"{origin}: {value}, spelled out below"
         if isinstance(value, ComponentSpec) and not value.chosen:  # spelled out, it would be chosen from then on
             origin, value = f"{origin}: {getattr(plan, name).name}", None
-            if name == "estimator" and plan.open:
+            if name == "estimator" and not plan.chosen:
                 origin = f"{resolved.origins[name]}: as below"
         elif isinstance(value, ComponentSpec):
             value = registry.spelled(registry.build(name, value))

@@ -125,7 +125,7 @@ class Plan(msgspec.Struct, frozen=True):
     fields : names and patterns of the numbers that are watched; every : whether every measure is instead.
     texts : names and patterns of texts, or `auto`. clocks : fields that turned out to be no measures.
     judged : as what the records are judged: `several fields`, `one series`, or nothing to be said of it.
-    open : whether more records may still change it.
+    chosen : whether the estimator will stay. open : whether more records may still change anything.
     """
 
     estimator: Any
@@ -137,6 +137,7 @@ class Plan(msgspec.Struct, frozen=True):
     clocks: tuple[str, ...] = ()
     judged: str = ""
     why: Why = UNSAID
+    chosen: bool = True
     open: bool = False
 
     def told(self, columns: Iterable[str]) -> str:
@@ -148,7 +149,7 @@ class Plan(msgspec.Struct, frozen=True):
     def lines(self) -> list[str]:
         """In some lines, a part each, with the reasons."""
         found = {
-            "estimator": "" if self.open and not is_chosen(self.estimator) else name_of("estimator", self.estimator),
+            "estimator": name_of("estimator", self.estimator) if self.chosen else "",
             "threshold": name_of("threshold", self.threshold),
             "features": ", ".join(name_of("feature", each) for each in self.features),
             "fields": ", ".join(self.fields),
@@ -220,6 +221,7 @@ def plan(asked: Asked, made: type[Format] | None = None, first: First = UNSEEN) 
         clocks if finds else (),
         judged,
         Why(why, by, *_reasons(asked, brought, made, fields, every, several)),
+        decided,
         open=not decided or (finds and not sure),
     )
 

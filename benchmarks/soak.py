@@ -18,13 +18,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-
 from common import COMMAND, table
 
 GROWTH = 0.05  # of the peak after the first tenth
 SIZE = 20_000  # records a chunk
 SAMPLE = Path(__file__).parents[1] / "sample_data" / "access.log"
-MONTHS = np.array([list(name.encode()) for name in "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()], np.uint8)
+MONTHS = np.array(
+    [
+        list(name.encode())
+        for name in ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+    ],
+    np.uint8,
+)
 START = np.datetime64("2026-03-04T00:00:00")
 
 

@@ -292,7 +292,7 @@ class Pipeline:
             raise InputError(f"{source.name}:{stop.line}: {stop.message or stop.kind}")
         if self.writing:
             for part, scored in found.parts:
-                self.remarks.see(part, scored, self.reader, self.selection, self.detector, self.records)
+                self.remarks.see(part, scored, self.reader, self.selection, self.detector)
         self._after_block(source)
 
     def _write(self, out: bytes) -> None:

@@ -8,13 +8,13 @@ taken back where a record has it after all.
 from __future__ import annotations
 
 import re
-import shlex
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from clipdetect.config import Config
+from clipdetect.contents import Contents, some
 from clipdetect.detector import Detector
 from clipdetect.display import Talk
 from clipdetect.errors import InputError
@@ -22,8 +22,7 @@ from clipdetect.events import Events
 from clipdetect.formats import BOM, binary, recipe_for
 from clipdetect.formats.beside import subject
 from clipdetect.formats.log_lines import LogLines
-from clipdetect.formats.select import DISCOVERY, Selection, is_glob, leaves, matches, measures, nearest
-from clipdetect.formats.values import cell, number
+from clipdetect.formats.select import DISCOVERY, Selection, is_glob, matches, nearest
 from clipdetect.numerics.categories import field_of
 from clipdetect.numerics.durations import span
 from clipdetect.records import Batch, Format
@@ -31,14 +30,9 @@ from clipdetect.registry import name_of
 from clipdetect.scored import Scored
 
 LOOKED = 100  # records that are looked at where nothing of them can be judged
-MOST = 12  # names said in one line
 TRUTHS = ("label", "labels", "is_anomaly", "anomaly", "truth", "target", "class", "fault", "attack", "outlier", "y")
 LEAST_WARMUP = 8
 MIXED = ("syslog", "journald")  # formats in which one of many programs may be what a recipe is for
-CELLS = ("csv", "tsv", "ssv")  # formats whose numbers are all written as text
-NUMBER, WRITTEN, TEXT, RECORDS, NUMBERS, OTHER, NOTHING = (
-    "number", "number as text", "text", "list of records", "list of numbers", "other", "nothing"
-)  # fmt: skip
 
 
 class Asked(NamedTuple):
@@ -59,11 +53,11 @@ class Remarks:
         self.judged = self.raws = self.scored = 0  # records with a value, a raw score, a score; until there is a score
         self.timed = self.flagged = False  # whether any had a time, a flag by a limit
         self._named = self._weighed = False  # whether it was looked for what is missing, for what there is to judge
-        self._idle = False  # whether there was nothing to judge
+        self._idle = self._document = False  # whether there was nothing to judge, or a document instead of lines
         self._missing: list[Asked] = []  # as said
         self._names = 0  # there were when these were looked for last
         self._known = ("", "")  # the recipe for such records, and that it is
-        self._kinds: dict[str, str] = {}  # of the fields of records in which there was nothing to judge
+        self._contents = Contents()  # of records in which there was nothing to judge
         self._looked = 0
 
     # -- what comes in ------------------------------------------------------------------------
@@ -73,7 +67,8 @@ class Remarks:
 
         Raises InputError where they are no text, and would go there.
         """
-        kind = "" if isinstance(reader, LogLines) else binary.described(head, "FILE" if name == "stdin" else name)
+        looked_at = head if reader.name == "text" else head.partition(b"\n")[0]  # where records may follow, their first
+        kind = "" if isinstance(reader, LogLines) else binary.described(looked_at, "FILE" if name == "stdin" else name)
         guessed = reader.name == "text" and self.config.input_format != "text"
         if not self.format and guessed and head.removeprefix(BOM).strip():
             self.format = "unknown"
@@ -89,10 +84,8 @@ class Remarks:
         """Whether nothing of the input could be read as records."""
         return self.format == "unknown" or (bool(self.bad) and not self.rows)
 
-    def see(
-        self, batch: Batch, scored: Scored, reader: Format, selection: Selection, detector: Detector, records: int
-    ) -> None:
-        """A block has been scored; `records` is how many there were so far, those of a resumed state included."""
+    def see(self, batch: Batch, scored: Scored, reader: Format, selection: Selection, detector: Detector) -> None:
+        """A block has been scored."""
         if not (self.rows or self.bad):
             self._begun(batch, reader)
         self.bad += len(batch.problems)
@@ -107,7 +100,7 @@ class Remarks:
             wanted = LOOKED if not self.judged or self.config.recipe or reader.name in MIXED else 1
             if self._looked < wanted:
                 self._look(batch, reader, wanted)
-        if not self._named and records >= DISCOVERY:
+        if not self._named and self.rows and selection.records >= DISCOVERY:
             self._name(selection, detector, "so far ")
         elif self._missing:
             self._take_back(selection, detector)
@@ -121,6 +114,7 @@ class Remarks:
         """The first records: whether they look like something that another setting would suit better."""
         first = batch.problems[0] if batch.problems else None
         if reader.name == "jsonl" and first and first.line == 1 and batch.pieces[first.piece].strip() in (b"{", b"["):
+            self._document = True
             self.talk.note("this looks like one JSON document: --records-at NAME reads the records in its array NAME")
 
     def _look(self, batch: Batch, reader: Format, wanted: int) -> None:
@@ -134,9 +128,7 @@ class Remarks:
                 if self._known[0] and not (config.recipe or config.field or config.derive):
                     self.talk.note(self._known[1])
             if not self.judged:
-                for name, value in leaves(record, "", False):
-                    if len(self._kinds) < DISCOVERY and self._kinds.get(name, NOTHING) == NOTHING:
-                        self._kinds[name] = _kind(value)
+                self._contents.look(record)
 
     # -- names that are missing ---------------------------------------------------------------
 
@@ -189,7 +181,7 @@ class Remarks:
             self.talk.note(message)
         gone = self._derives_from(selection, detector)[1]
         if self.config.recipe and gone and not self._strange(selection, detector):
-            self.talk.detail(f"--recipe {self.config.recipe}: no record {so_far}has {_some(gone)}")
+            self.talk.detail(f"--recipe {self.config.recipe}: no record {so_far}has {some(gone)}")
         self.talk.detail("watching " + (", ".join(map(field_of, detector.columns)) or "no field"))
 
     def _absent(self, asked: Asked, selection: Selection, so_far: str) -> str:
@@ -208,7 +200,7 @@ class Remarks:
             if near in selection.columns:
                 return f"{text}, did you mean {near!r}? That one is watched now, like any field"
         text += f", did you mean {near!r}?" if near else f", so {asked.so}" if asked.so else ""
-        return text + (f" (there are: {_some(names)})" if names else "")
+        return text + (f" (there are: {some(names)})" if names else "")
 
     def _take_back(self, selection: Selection, detector: Detector) -> None:
         """Say which of what was missing has come."""
@@ -254,42 +246,12 @@ class Remarks:
         if strange:
             recipe, hint = self._known
             more = hint if recipe not in ("", config.recipe) else f"see 'clipdetect list {config.recipe}'"
-            return f"--recipe {config.recipe}: {text}, for none has {_some(strange)}; {more}"
+            return f"--recipe {config.recipe}: {text}, for none has {some(strange)}; {more}"
         if self._needs_time(detector) and not self.timed:
             return f"{text}: what is derived needs the time of each record, and none could be read"
         if config.derive:
-            return f"{text}: none of them gives a value to {_some(detector.features.derived)}"
-        return f"{text}: {self._unfit(selection)}"
-
-    def _unfit(self, selection: Selection) -> str:
-        """What records have instead of numbers, and what may help."""
-        config = self.config
-        kinds: dict[str, list[str]] = {}
-        for name, kind in self._kinds.items():
-            if name not in selection.reserved and (not config.field or matches(name, config.field)):
-                left_out = kind == NUMBER and matches(name, config.exclude)
-                kinds.setdefault("excluded" if left_out else kind, []).append(name)
-        if self.format in CELLS:
-            kinds.setdefault(NUMBER, []).extend(kinds.pop(WRITTEN, []))
-        written = [name for name in kinds.get(WRITTEN, []) if config.field or measures(name)]
-        texts = [name for name in kinds.get(TEXT, []) if measures(name)]
-        if RECORDS in kinds:
-            name = kinds[RECORDS][0]
-            return f"the array {name!r} looks like the records; --records-at {name} reads them"
-        if written:
-            are = "is a number" if len(written) == 1 else "are numbers"
-            return f"{_some(written)} {are} written as text; --coerce reads such numbers"
-        if NUMBERS in kinds:
-            return f"elements of lists are watched when they are named, such as --field '{kinds[NUMBERS][0]}[0]'"
-        if "excluded" in kinds:
-            return f"all numbers are left out by --exclude: {_some(kinds['excluded'])}"
-        if kinds.get(NUMBER):
-            of = _some(kinds[NUMBER])
-            return f"the only numbers, {of}, are times or identifiers by their names; --field NAME watches one"
-        if texts:
-            own = shlex.quote(",".join(texts[:3]))
-            return f"no field holds numbers; --categories {own} judges how rare texts are, --derive what can be counted"
-        return "no field holds numbers" if self._kinds else "they have no fields"
+            return f"{text}: none of them gives a value to {some(detector.features.derived)}"
+        return f"{text}: {self._contents.remedy(self.format, config.field, config.exclude, selection.reserved)}"
 
     def _too_few(self, detector: Detector) -> str:
         """That nothing got a score, and how it would; empty where a key of an earlier run has had enough."""
@@ -297,7 +259,7 @@ class Remarks:
         enough = given > config.warmup
         if detector.lacks() or (enough and (not self.raws or (config.by and config.state))):
             return ""
-        if config.freeze:
+        if config.freeze and not enough:
             return f"no score: the state is at {given} of {config.warmup} records of the warm-up; --freeze adds none"
         state = "the next run with this state goes on" if config.state else "--state FILE goes on in the next run"
         history = f"{state}, --backfill FILE learns from history first"
@@ -327,7 +289,7 @@ class Remarks:
         config = self.config
         if not self._named and self.rows:
             self._name(selection, detector, "")
-        if self.bad and not self.rows:
+        if self.bad and not (self.rows or self._document):
             guessed = "; name another format with --from" if config.input_format == "auto" else ""
             self.talk.note(f"nothing was scored: no record could be read as {self.format}{guessed}")
         elif self.rows:
@@ -338,7 +300,7 @@ class Remarks:
                 if told:
                     self.talk.note(told)
         untimed = bool(config.time) and bool(self.rows) and not self.timed
-        strict = config.on_error == "fail" and bool(self._missing or detector.lacks() or untimed)
+        strict = config.on_error == "fail" and bool(self._missing or detector.lacks() or untimed or self._idle)
         return strict or (self.unread and (config.only_anomalies or config.exit_code))
 
     def closing(self, detector: Detector, flagged: int, seconds: float) -> str:
@@ -348,16 +310,13 @@ class Remarks:
             what = "no known format, nothing was scored" if self.format == "unknown" else "no records"
             what = f"{_count(self.bad, 'record')}, none could be read" if self.bad else what
             return f"{what}, {passed}"
+        bad = f", {self.bad:,} unreadable" if self.bad else ""
+        if not (self.judged or flagged):
+            return f"{_count(self.rows, 'record')} with nothing to judge{bad}, {passed}"
         made = set(detector.columns) - set(detector.base)
         fields = _count(len(detector.columns), "column" if made else "field")
         keys = f", {_count(len(detector.keys), 'key')}" if self.config.by else ""
-        if not self.judged and not flagged:
-            found = "nothing to judge"
-        elif not self.scored and not flagged:
-            found = "too few for a score"
-        else:
-            found = f"{flagged:,} flagged"
-        bad = f", {self.bad:,} unreadable" if self.bad else ""
+        found = f"{flagged:,} flagged" if self.scored or flagged else "too few for a score"
         return f"{_count(self.rows, 'record')} of {fields}{keys}, {found}{bad}, {passed}"
 
 
@@ -365,19 +324,6 @@ def _most_given(detector: Detector) -> int:
     """The raw scores that the furthest key has given."""
     given = detector.state.get("given")
     return 0 if given is None or not len(given) else int(given.max())
-
-
-def _kind(value: Any) -> str:
-    """What a leaf of a record holds."""
-    if not number(value)[1]:
-        return NUMBER
-    if isinstance(value, str):
-        return NOTHING if not value.strip() else TEXT if cell(value)[1] else WRITTEN
-    if isinstance(value, list) and value:
-        if isinstance(value[0], dict):
-            return RECORDS
-        return OTHER if number(value[0])[1] else NUMBERS
-    return NOTHING if value is None else OTHER
 
 
 def _unknown(head: bytes) -> str:
@@ -391,9 +337,3 @@ def _unknown(head: bytes) -> str:
 
 def _count(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
-
-
-def _some(names: Sequence[str]) -> str:
-    """The first of them."""
-    names = [field_of(name) for name in names]
-    return ", ".join(names[:MOST]) + (", ..." if len(names) > MOST else "")

@@ -163,7 +163,7 @@ CLOSINGS = [
     (b"x,y\n1,2\n3\n" * 300, {}, "599 records of 2 fields, 0 flagged, 300 unreadable"),
     (b"1\n2\n", {}, "2 records of 1 field, too few for a score"),
     (b'{"k":"a","x":1}\n{"k":"b","x":1}\n' * 30, {"by": "k"}, "60 records of 1 field, 2 keys, too few for a score"),
-    (b'{"x":"1"}\n' * 50, {}, "50 records of 0 fields, nothing to judge"),
+    (b'{"x":"1"}\n' * 50, {}, "50 records with nothing to judge"),
     (b"oops\n" * 3, {"input_format": "jsonl"}, "3 records, none could be read"),
     (b"Dear reader\n", {}, "no known format, nothing was scored"),
     (b"", {}, "no records"),

@@ -272,6 +272,7 @@ def test_records_with_nothing_to_judge_say_what_helps(data, flags, told):
     (own,) = said(data, **flags)
     assert own.startswith("nothing to judge in 1 record: ")
     assert told in own
+    assert [feed(data, on_error=how, **flags)[2].code for how in ("pass", "fail")] == [0, 1]
 
 
 def test_there_may_be_something_to_judge_after_all():

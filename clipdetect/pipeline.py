@@ -18,7 +18,7 @@ from clipdetect.answers import Parts, answer
 from clipdetect.config import Config
 from clipdetect.detector import Detector
 from clipdetect.display import Talk
-from clipdetect.errors import ClipdetectError, ConfigError, InputError, StateError
+from clipdetect.errors import ClipdetectError, ConfigError, InputError
 from clipdetect.follow import Follower
 from clipdetect.formats import sniff
 from clipdetect.formats.lines import Lines
@@ -89,14 +89,16 @@ class Pipeline:
     def run(self, paths: list[str]) -> int:
         """Exit code of the run; the state is saved however it ends."""
         try:
-            return self._run(paths)
+            resumed = self.session.resume()
+            return self._run(paths, resumed)
+        except Interrupted as stop:  # while others had the state
+            return 128 + stop.number
         finally:
             self.session.close()
 
-    def _run(self, paths: list[str]) -> int:
+    def _run(self, paths: list[str], resumed: bool) -> int:
         code = 0
         try:
-            resumed = self.unseen_told = self.session.resume()
             if self.config.backfill and not resumed:
                 self._stream([self.config.backfill])
                 self.reader, self.records = None, 0
@@ -112,8 +114,6 @@ class Pipeline:
             code = 128 + stop.number
         except ClosedPipe:
             code = CLOSED_PIPE
-        except StateError:
-            raise  # of another run, and left alone
         except ConfigError as error:
             if not self.detector.keys.clock:
                 raise  # found out by the first record: nothing has been learned

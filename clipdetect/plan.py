@@ -202,6 +202,9 @@ def plan(asked: Asked, made: type[Format] | None = None, first: First = UNSEEN) 
     keyed = bool(asked.keyed) or first.keyed
     fields, every = _fields(asked, brought)
     measures, clocks, sure = _measures(first)
+    finds = every and not keyed  # by key the records of many clocks are mixed
+    if finds and not sure:  # a plan that is open is that of no records
+        measures, clocks, first = 0, (), UNSEEN
     estimator, judged, why, decided = _estimator(asked, brought, keyed, measures, first)
     several = judged == "several fields"
     texts = brought.texts and (several or not decided or is_chosen(asked.estimator))
@@ -210,7 +213,6 @@ def plan(asked: Asked, made: type[Format] | None = None, first: First = UNSEEN) 
         by = "the default"
         if name_of("estimator", estimator) == "evidence":
             threshold, by = ComponentSpec("counted"), "goes with evidence"
-    finds = every and not keyed  # by key the records of many clocks are mixed
     return Plan(
         estimator,
         threshold,

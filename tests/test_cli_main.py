@@ -267,7 +267,11 @@ def test_closed_stdin_is_an_error_and_no_crash():
     done = subprocess.run(
         ["/bin/sh", "-c", f"{sys.executable} -m clipdetect <&-"], cwd=ROOT, capture_output=True, text=True, timeout=20
     )
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", "clipdetect: stdin: is closed\n")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        1,
+        "",
+        "clipdetect: stdin: is closed; name the files to read\n",
+    )
 
 
 # -- ends -------------------------------------------------------------------------------------

@@ -177,7 +177,7 @@ SOME = [{}, {"bands": True}, {"estimator": "zscore", "bands": True}, {"warmup": 
         {"changepoint": "focus", "on_change": "rebase"}, {"exclude": ("x0",)}, {"max_fields": "2"}]  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(records=streams(), flags=st.sampled_from(SOME), sizes=st.lists(st.integers(1, 400), min_size=1, max_size=9),
        make=st.sampled_from([jsonl, as_csv]))  # fmt: skip
 def test_cuts_change_nothing(records, flags, sizes, make):
@@ -187,7 +187,7 @@ def test_cuts_change_nothing(records, flags, sizes, make):
     assert feed(data, sizes=[len(line) for line in data.splitlines(keepends=True)], **flags)[0] == whole
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(records=streams(), flags=st.sampled_from(SOME), stop=st.integers(0, 25), again=st.integers(0, 12))
 def test_a_stop_at_any_record_changes_nothing(records, flags, stop, again, tmp_path_factory):
     state = str(tmp_path_factory.mktemp("stops") / "state")
@@ -199,7 +199,7 @@ def test_a_stop_at_any_record_changes_nothing(records, flags, stop, again, tmp_p
     assert out == whole
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(records=streams(), flags=st.sampled_from(SOME), blocks=st.integers(0, 12), each=st.integers(1, 4))
 def test_a_closed_pipe_at_any_block_changes_nothing(records, flags, blocks, each, tmp_path_factory):
     state = str(tmp_path_factory.mktemp("pipes") / "state")
@@ -209,6 +209,14 @@ def test_a_closed_pipe_at_any_block_changes_nothing(records, flags, blocks, each
     first = feed(b"".join(lines), sizes=[len(piece) for piece in pieces], limit=blocks, state=state, **flags)[0]
     rest = feed(b"".join(lines[blocks * each :]), state=state, **flags)[0]
     assert first + rest == whole
+
+
+@pytest.mark.parametrize("stop", range(FIRST + 2))
+@pytest.mark.parametrize("clock", [lambda i: i, lambda i: i + 5.0 * (i > 4), lambda i: -i])
+def test_a_stop_while_a_field_may_be_a_clock_changes_nothing(stop, clock, tmp_path):
+    records = [{"t": clock(i), **record} for i, record in enumerate(two(60))]
+    whole, state = feed(jsonl(records))[0], str(tmp_path / "state")
+    assert feed(jsonl(records[:stop]), state=state)[0] + feed(jsonl(records[stop:]), state=state)[0] == whole
 
 
 @pytest.mark.parametrize("records", [0, 1, FIRST - 1, FIRST, 30])

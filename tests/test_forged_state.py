@@ -81,7 +81,8 @@ def resumed(path: Path, name: str) -> str:
     log.write_bytes(LOG)
     try:
         _, told, pipeline = feed(LOG if "log" in name else MORE, state=str(path), **CONFIGURATIONS[name])
-        assert pipeline.code == 0, told
+        if pipeline.code:
+            raise StateError(*told)
         follow([log], saved=pipeline.session.followed, patience=2)
     except StateError as error:
         assert str(error).startswith(f"{path}: ")

@@ -9,10 +9,14 @@ import signal
 
 import pytest
 from commands import PATIENCE, lock_of, run, start, until
+from feeding import Memory, Quiet
 
 from clipdetect import lock
+from clipdetect.config import load
 from clipdetect.errors import StateError
 from clipdetect.lock import Lock
+from clipdetect.pipeline import Pipeline
+from clipdetect.source import Signals
 from clipdetect.state import read
 
 RECORDS = b"".join(b'{"x":%d}\n' % (i * 7919 % 97) for i in range(100))
@@ -135,6 +139,19 @@ def test_a_second_run_is_refused_and_looking_is_not(tmp_path):
     assert first.returncode == 0
     assert read(state)[0]["records"] == 200
     assert sorted(each.name for each in tmp_path.iterdir()) == ["m.bin", "stream.jsonl"]
+
+
+def test_a_signal_ends_the_wait_for_a_lock(tmp_path, monkeypatch):
+    """A run waits for it, in case a process killed a moment ago is not gone yet."""
+    monkeypatch.setattr(lock, "WAIT", 1e9)
+    first = held(tmp_path / "m.bin")
+    config = load({"state": str(tmp_path / "m.bin")}, None, {}).config
+    with Signals() as signals:
+        pipeline = Pipeline(config, signals, Quiet(), Memory())
+        monkeypatch.setattr(signals, "sleep", lambda seconds: (os.kill(os.getpid(), signal.SIGTERM), signals.stop()))
+        assert pipeline.run(["-"]) == 143
+    first.release()
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

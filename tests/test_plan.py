@@ -137,6 +137,19 @@ def test_no_plan_stays_open_beyond_the_first_records(flags, rising):
 
 
 @pytest.mark.parametrize(
+    "flags", [{}, {"estimator": "zscore"}, {"gap": "1s"}, {"field": ["x*"]}, {"categories": "s"}, {"patience": 50}]
+)
+@pytest.mark.parametrize("clock", [{}, {"rising": ("t",)}, {"unsure": ("t",)}, {"clocks": ("t",), "unsure": ("tick",)}])
+def test_an_open_plan_is_that_of_no_records(flags, clock):
+    """So a state that was saved meanwhile has the components that a fresh run begins with."""
+    fresh = planned(flags, "csv")
+    for records in range(FIRST):
+        for measured in range(3):
+            made = planned(flags, "csv", First(records, measured, **clock))
+            assert made == fresh or not made.open
+
+
+@pytest.mark.parametrize(
     ("first", "clocks", "estimator"),
     [
         (First(FIRST, 1, rising=("t",)), ("t",), "level"),

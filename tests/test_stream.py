@@ -196,6 +196,27 @@ def test_a_column_that_a_key_never_had_adds_nothing_to_it():
     assert b"\n".join(out[:300]) + b"\n" == feed(alone, by=("k",), bands=True)[0]
 
 
+def test_a_field_that_comes_late_can_be_held_too():
+    data = b"".join(b'{"x":1}\n' if i < 3 else b'{"x":1,"y":2}\n' for i in range(9))
+    whole = feed(data, flatline=3, gap="1h", time="t")[0]
+    assert whole == feed(data, flatline=3, gap="1h", time="t", sizes=[5])[0]
+    assert [line.decode().partition('"field":"')[2].partition('"')[0] for line in whole.splitlines()] == [
+        "", "", "flatline(x)", "", "", "flatline(y)", "", "", "",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("data", [b"s,t\na,b\nc,d\ne,f\n", b"1,x\n2,3\n", b"1,\n1,2\n3,4\n", b"1,2\n\n3,4\n"])
+def test_rows_of_csv_have_the_cells_for_bands_that_the_header_names(data):
+    out = feed(data, bands=True)[0]
+    assert out == feed(data, bands=True, sizes=[1])[0]
+    assert len({line.count(b",") for line in out.splitlines() if line}) == 1
+
+
+def test_csv_of_fields_that_are_judged_as_others_has_empty_bands():
+    out = feed(b"x,y\n" + b"1,2\n" * 60, derive=("log",), bands=True)[0].splitlines()
+    assert out[0].endswith(b"y_lower,y_upper") and out[-1].endswith(b"," * 6)
+
+
 def test_every_input_byte_comes_out_again():
     """Taking the annotation away gives the input."""
     data = STREAMS["jsonl"]

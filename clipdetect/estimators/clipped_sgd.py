@@ -125,7 +125,8 @@ def step_mean(
             n = count[k, j]
             if abs(x) < UNREADABLE and n >= START:
                 gap = x - theta[k, j]
-                theta[k, j] += rate * gap
+                moved = theta[k, j] + rate * gap
+                theta[k, j] = x if moved == theta[k, j] else moved  # what is left is rounding
                 rescale(abs(gap), k, j, scale)
             elif abs(x) < UNREADABLE:
                 first[k, n, j] = x

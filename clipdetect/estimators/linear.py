@@ -43,6 +43,7 @@ SURPRISE = 2.5  # scales
 SURPRISES = 4  # among the last 8 residuals call for a fit anew
 LEVERAGE = 6.0  # spreads; a record with a regressor farther out weighs as one there
 MOST_FIELDS = 64
+ROUNDING = 1e-12  # that a recursion may add up to
 NEVER_MOVED = 100.0  # |raw| of the first change of a target that had none
 
 
@@ -270,9 +271,9 @@ def step(
             if readable:
                 y = value - zero[k]
                 error = y - guess
-                spacing = 1e-15 * (abs(value) + abs(zero[k]) + abs(guess))  # of floats there
+                spacing = 1e-15 * (abs(value) + abs(zero[k])) + ROUNDING * (abs(y) + abs(guess))  # of floats there
                 for j in range(d):
-                    spacing += 1e-13 * abs(z[j + 1] * theta[k, EXPERTS - 1, j + 1])
+                    spacing += ROUNDING * abs(z[j + 1] * theta[k, EXPERTS - 1, j + 1])
                 if abs(error) <= spacing:
                     error = 0.0
                 if error == 0.0:

@@ -41,7 +41,7 @@ class Extract:
     """Adds the named groups of the first expression that is found in a text.
 
     Like every search by expressions with nested repetition, some take exponential time on some
-    texts (`(a+)+$`); nothing can be done about that here.
+    texts (`(a+)+$`); a signal ends the run even then.
 
     patterns : regular expressions, tried in order. Raises ConfigError for a bad one.
     """

@@ -19,7 +19,7 @@ class Pattern(LogLines):
     Each named group that takes part is a field, numbers as numbers; the group `time` is the time.
 
     An expression with nested repetition, such as `(a+)+$`, can take exponential time on a line that
-    almost fits; a hostile line then stops the stream. Prefer `[^ ]+` to `.+`.
+    almost fits; a hostile line then holds the stream up, until a signal ends the run. Prefer `[^ ]+` to `.+`.
     """
 
     name = "pattern"

@@ -81,7 +81,7 @@ class Talk:
 
     def detail(self, message: str) -> None:
         """Said with `--verbose` only."""
-        if self.verbose and not self.quiet:
+        if message and self.verbose and not self.quiet:
             self._line(message, "dim")
 
     def _line(self, message: str, style: str) -> None:

@@ -11,17 +11,17 @@ This module alone imports numba, and only when the first kernel is to be compile
 from __future__ import annotations
 
 import functools
-import hashlib
 import math
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+
+from clipdetect import cache
 
 EngineName = Literal["auto", "python", "numba"]
 PAYS_AFTER = 0.3  # interpreted kernel seconds after which loading the compiler pays (ski rental)
@@ -44,8 +44,11 @@ class Kernel:
         """The numba dispatcher, made at first use and cached on disk where a place is writable."""
         if self._compiled is None:
             numba = _numba()
+            folder = cache.folder(self)
+            if folder is not None:
+                numba.config.CACHE_DIR = str(folder)
             try:  # kernels make no arrays: without counted references an array of a call costs nothing
-                self._compiled = numba.njit(self.function, cache=True, nogil=True, _nrt=False)
+                self._compiled = numba.njit(self.function, cache=folder is not None, nogil=True, _nrt=False)
             except RuntimeError:  # nowhere to write a cache
                 self._compiled = numba.njit(self.function, nogil=True, _nrt=False)
         return self._compiled
@@ -63,28 +66,11 @@ def kernel(function: Callable[..., Any]) -> Kernel:
     return Kernel(function)
 
 
-def cache_directory() -> Path:
-    """Where compiled kernels are kept: named by a digest of the package's sources.
-
-    numba does not notice that a helper in another file was edited and would run stale code; a
-    folder a version cures that.
-    """
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    digest = hashlib.blake2b(digest_size=8)
-    package = Path(__file__).parent
-    for folder in ("", "numerics", "features", "changepoints", "estimators", "thresholds"):
-        for path in sorted((package / folder).glob("*.py")):
-            digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return Path(base) / "clipdetect" / f"{sys.implementation.cache_tag}-{digest.hexdigest()}"
-
-
 @functools.cache
 def _numba() -> Any:
     os.environ.setdefault("NUMBA_DISABLE_INTEL_SVML", "1")  # its exp and log have other last bits
     import numba
 
-    if "NUMBA_CACHE_DIR" not in os.environ:
-        numba.config.CACHE_DIR = str(cache_directory())  # type: ignore[attr-defined]
     return numba
 
 

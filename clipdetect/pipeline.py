@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from clipdetect import registry
+from clipdetect import cache, registry
 from clipdetect.answers import Parts, answer
 from clipdetect.config import Config
 from clipdetect.detector import Detector
@@ -307,6 +307,7 @@ class Pipeline:
             if not self.switch_told:
                 self.switch_told = True
                 self.talk.detail(f"kernels are compiled from record {self.records + 1} on")
+                self.talk.detail(cache.trouble())
         else:
             engine.between_blocks(source.waiting, source.saturated)
             if engine.error is not None and not self.switch_told:

@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 
-from clipdetect import jit, registry
+from clipdetect import cache, jit, registry
 from clipdetect.detector import Detector
 
 
@@ -27,7 +27,7 @@ def main() -> int:
         Detector("zscore", threshold, engine="numba").step(X)
     for changepoint in registry.names("changepoint"):
         Detector("zscore", "tail", engine="numba", changepoint=changepoint, rebase=True).step(X)
-    print(f"kernels ready in {time.perf_counter() - start:.1f} s: {jit.cache_directory()}")
+    print(f"kernels ready in {time.perf_counter() - start:.1f} s: {cache.directory()}")
     return 0
 
 

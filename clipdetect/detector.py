@@ -190,6 +190,19 @@ class Detector:
             if not prefix.startswith("feature"):
                 bind(stage, self.columns, self.params)
 
+    def refusal(self, fields: Sequence[str]) -> str:
+        """Why these columns cannot be opened, or nothing."""
+        base, columns = self.base, self.columns
+        try:
+            self.base = list(fields)
+            self.bind()
+        except ValueError as error:
+            return str(error)
+        finally:
+            self.base, self.columns = base, columns
+            self.bind()
+        return ""
+
     def resize(self, capacity: dict[str, int]) -> None:
         """Arrays for `capacity` keys a table and the open columns; what was there keeps its place."""
         self.journal.arrays()

@@ -12,8 +12,10 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from clipdetect import cache, registry
+from clipdetect.admission import admitted
 from clipdetect.answers import Parts, answer
 from clipdetect.config import Config
 from clipdetect.detector import Detector
@@ -271,6 +273,7 @@ class Pipeline:
             stop = batch.problems[0]
             batch = batch.until(stop.piece)
         self.talk.problems(source.name, batch.problems, batch.values)
+        batch = admitted(self.detector, self.selection, batch)
         parts = Parts(self.detector, self.verdicts, self.reader, self.writer, self.selection.columns)
         self.session.begin(parts)
         learn = not (self.config.freeze and self.writing)
@@ -300,7 +303,15 @@ class Pipeline:
             self.talk.writes()
             self.sink.write(out)
 
+    def _held(self, source: Source | Follower) -> None:
+        """Rows that wait for their end are told of, also where nothing more comes."""
+        assert self.reader is not None
+        self.remarks.held(source.name, self.reader)
+        if isinstance(source, Source):
+            source.idle = partial(self._held, source) if self.reader.waiting() else None
+
     def _after_block(self, source: Source | Follower) -> None:
+        self._held(source)
         engine = self.detector.engine
         if engine.switched:
             source.read_size = FULL_READ

@@ -358,6 +358,10 @@ class Format:
         """What `render` output ends with."""
         return b""
 
+    def waiting(self) -> int:
+        """Lines that were taken and wait for the end of their record."""
+        return 0
+
     def line_of(self, batch: Batch, piece: int) -> int:
         """Number of the line of the last batch's piece, for messages; 0 where it is not known."""
         return 0

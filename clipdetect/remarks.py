@@ -8,6 +8,7 @@ taken back where a record has it after all.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from clipdetect.errors import InputError
 from clipdetect.events import Events
 from clipdetect.formats import BOM, binary, recipe_for
 from clipdetect.formats.beside import subject
+from clipdetect.formats.lines import Lines
 from clipdetect.formats.log_lines import LogLines
 from clipdetect.formats.select import DISCOVERY, Selection, is_glob, matches, nearest
 from clipdetect.numerics.categories import field_of
@@ -29,6 +31,7 @@ from clipdetect.records import Batch, Format
 from clipdetect.registry import name_of
 from clipdetect.scored import Scored
 
+PATIENCE = 1.0  # seconds
 LOOKED = 100  # records that are looked at where nothing of them can be judged
 TRUTHS = ("label", "labels", "is_anomaly", "anomaly", "truth", "target", "class", "fault", "attack", "outlier", "y")
 LEAST_WARMUP = 8
@@ -59,6 +62,7 @@ class Remarks:
         self._known = ("", "")  # the recipe for such records, and that it is
         self._contents = Contents()  # of records in which there was nothing to judge
         self._looked = 0
+        self._waits, self._held = 0.0, False  # since when rows wait for the end of quotes, whether that was said
 
     # -- what comes in ------------------------------------------------------------------------
 
@@ -78,6 +82,17 @@ class Remarks:
         self.format = self.format or reader.name
         if kind and shown:
             raise InputError(f"{name}: {kind}")
+
+    def held(self, name: str, reader: Format) -> None:
+        """Rows wait for the end of quotes; said once, where they have waited for `PATIENCE` seconds."""
+        lines = reader.waiting()
+        self._waits = (self._waits or time.monotonic()) if lines else 0.0
+        if lines and not self._held and time.monotonic() - self._waits >= PATIENCE and isinstance(reader, Lines):
+            self._held = True
+            self.talk.note(
+                f"{name}:{reader.line - lines}: a quote opens here and is not closed yet; the rows behind it wait for "
+                "its end. Where quotes mean nothing, take them out first: tr -d '\"'"
+            )
 
     @property
     def unread(self) -> bool:

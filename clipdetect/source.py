@@ -26,6 +26,7 @@ FULL_READ = 1 << 18  # bytes a read once compiled
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 GRACE = 0.5  # seconds that a block or its write has to finish after a signal
+IDLE = 1.0  # seconds without input after which it is looked at what is held back
 TICK = 0.1  # seconds between two looks at whether there was one
 
 
@@ -230,6 +231,7 @@ class Source:
 
     waiting : after each piece, whether more is there already.
     saturated : whether the last read filled its buffer, so that nobody waits for a single answer.
+    idle : what to do, again and again, where nothing has come for `IDLE` seconds.
     """
 
     def __init__(self, path: str, signals: Signals) -> None:
@@ -238,6 +240,7 @@ class Source:
         self.signals = signals
         self.read_size = FIRST_READ
         self.saturated = False
+        self.idle: Callable[[], None] | None = None
         self._regular = False
         self._fd = -1
 
@@ -267,9 +270,11 @@ class Source:
             return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
 
     def _read(self) -> bytes:
-        while not self.signals.wait(self._fd):
+        while not self.signals.wait(self._fd, None if self.idle is None else IDLE):
             if self.signals.report:
                 return b""
+            if self.idle is not None:
+                self.idle()
         data = os.read(self._fd, self.read_size)
         self.saturated = self._regular or len(data) == self.read_size
         return data

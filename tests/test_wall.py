@@ -278,3 +278,16 @@ def test_an_integer_of_thousands_of_digits_in_a_broken_line_is_unreadable():
     assert pipeline.code == 0
     assert pipeline.talk.unreadable == {"truncated JSON": 1, "invalid JSON": 1}
     assert out.count(b'"score"') == 3
+
+
+@pytest.mark.parametrize("sizes", [None, [200], [3000]])
+def test_a_field_that_comes_late_under_the_name_of_a_derived_column_is_left_out(sizes):
+    lines = [b'{"t":%d,"x":%d,"s":"a%d"}' % (i, i % 7, i % 3) for i in range(300)]
+    odd = [*lines[:50], *(line[:-1] + b',"rare(s)":5,"z":%d}' % (i % 5) for i, line in enumerate(lines[50:]))]
+    given = {"derive": ("rare:field=s", "log:field=x,keep=true"), "field": ("*",), "time": "t"}
+    out, said, pipeline = feed(b"\n".join([*odd, b""]), sizes=sizes, **given)
+    assert pipeline.code == 0 and out.count(b'"score"') == 300
+    assert any("rare(s): not watched: two columns are called" in text for text in said)
+    assert "z" in pipeline.detector.columns
+    without, _, _ = feed(b"\n".join([*odd, b""]).replace(b'"rare(s)":5', b'"other":""'), sizes=sizes, **given)
+    assert out.replace(b'"rare(s)":5', b'"other":""') == without

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from clipdetect.formats.json_text import cell_number
 from clipdetect.formats.values import LARGEST, cell
 
 NUMERIC = b"0123456789+-.eE "
@@ -54,14 +55,7 @@ def _usual(X: np.ndarray) -> bool:
 
 
 def as_json(text: str) -> Any:
-    """A cell as a JSON value: a number with its own text where that is JSON, empty as null."""
+    """A cell as a JSON value: a number with its own digits, empty as null, anything else as text."""
     if not text:
         return None
-    value, kind = cell(text)
-    if kind:
-        return text
-    try:
-        own = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return value
-    return orjson.Fragment(text.strip()) if type(own) in (int, float) else value
+    return text if cell(text)[1] else cell_number(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from clipdetect.formats.annotate import texts
-from clipdetect.formats.json_text import dumps
+from clipdetect.formats.json_text import dumps, exact
 from clipdetect.formats.jsonl import Jsonl, append
 from clipdetect.formats.objects import BOM, Rows, Unreadable
 from clipdetect.formats.select import Selection, nearest
@@ -211,6 +211,8 @@ class Json(Jsonl):
                 rows.bad(error, place, self.line)
             else:
                 rows.add(record, place, self.line)
+                if self.options.objects:
+                    rows.objects[-1] = exact(pieces[place], record)
                 self.first = False
         self.line += sum(piece.count(b"\n") for piece in pieces[done:])
         return rows.batch(pieces)

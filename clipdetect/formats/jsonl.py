@@ -11,7 +11,7 @@ from clipdetect.formats.annotate import JsonAnnotator, texts
 from clipdetect.formats.beside import text_of
 from clipdetect.formats.extract import Extract
 from clipdetect.formats.fast import Fast
-from clipdetect.formats.json_text import dumps
+from clipdetect.formats.json_text import dumps, exact
 from clipdetect.formats.lines import Lines
 from clipdetect.formats.objects import BOM, Rows, Taken, Unreadable, parse
 from clipdetect.formats.select import Selection
@@ -74,6 +74,8 @@ class Jsonl(Lines):
             rows.bad(error, place, number)
         else:
             rows.add(record, place, number)
+            if self.options.objects:
+                rows.objects[-1] = exact(line, record)
             self.first = False
 
     def record(self, piece: bytes) -> dict[str, Any]:

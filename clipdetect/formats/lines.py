@@ -109,10 +109,6 @@ class Lines(Format):
         lines = len(batch.pieces) - piece + sum(each.count(b"\n") for each in batch.pieces[piece:])
         return self.line - lines - self.waiting() + batch.unended
 
-    def waiting(self) -> int:
-        """Lines that were taken and are not in a batch yet."""
-        return 0
-
     def nothing(self) -> Batch:
         """An empty block."""
         d, options = len(self.selection.columns), self.options

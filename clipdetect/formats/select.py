@@ -236,6 +236,13 @@ class Selection:
         if len(self.known) < MOST_NAMES and len(name) <= LONGEST_NAME:
             self.known[name] = None
 
+    def refuse(self, name: str, problem: str) -> None:
+        """A column that was just opened cannot be taken; it is not opened again."""
+        self.columns = [each for each in self.columns if each != name]
+        self.exclude.append(field_of(name))
+        self._wanted.pop(name, None)
+        self._say(name, f"{field_of(name)}: not watched: {problem}")
+
     def drain(self) -> list[str]:
         """Messages since the last call."""
         messages, self._messages = self._messages, []

@@ -4,12 +4,16 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 READY := .venv/ready
 DATA ?=
+LINES ?= 100000
+SEED ?= 1
 
-.PHONY: help setup demo test golden lint types coverage bench bench-logs bench-detection reproduce docs data clean
+.PHONY: help setup demo test fuzz soak golden lint types coverage bench bench-logs bench-detection reproduce docs data clean
 
 help:
 	@echo "make demo      score the sample data and show what was flagged"
 	@echo "make test      run the tests"
+	@echo "make fuzz LINES=100000 SEED=1  hostile records through every format; a fault is told with its smallest input"
+	@echo "make soak      memory over millions of records on every default path"
 	@echo "make lint      ruff;  make types  mypy;  make coverage  tests with kernels interpreted"
 	@echo "make bench     measure speed, latency, memory and calibration"
 	@echo "make bench-logs DATA=FOLDER  findings in the real logs of a folder (loghub, weblogs, cloudtrail)"
@@ -31,6 +35,12 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+fuzz: $(READY)
+	$(BIN)/python -m tests.fuzz --lines $(LINES) --seed $(SEED)
+
+soak: $(READY)
+	$(BIN)/python benchmarks/soak.py
 
 golden: $(READY)
 	$(BIN)/python tests/golden.py

@@ -350,8 +350,9 @@ class Detector:
         if row.widen is not None:
             low, high = low * row.widen, high * row.widen
         scored = self._score(slot, row)
-        scored.low = scored.expected + low[:, None] * scored.scale
-        scored.high = scored.expected + high[:, None] * scored.scale
+        with np.errstate(over="ignore", invalid="ignore"):  # too far, or no limit times no scale: no band
+            scored.low = scored.expected + low[:, None] * scored.scale
+            scored.high = scored.expected + high[:, None] * scored.scale
         return scored
 
     def _reset(self, table: str, fresh: Sequence[int]) -> None:

@@ -20,6 +20,7 @@ FLOW = {
     "pkt-dstaddr", "region", "az-id", "flow-direction", "traffic-path",
 }  # fmt: skip
 FIELD = re.compile(r"[a-z][a-z0-9-]*\Z")
+csv_library.field_size_limit(2**31 - 1)  # --max-line is the limit
 LONGEST_NAME = 64  # characters of a column's name; longer first cells are prose
 
 

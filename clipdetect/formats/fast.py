@@ -41,8 +41,11 @@ Careful = Callable[[Rows, bytes, int, int], None]
 
 
 def nameable(name: str) -> bool:
-    """Whether the typed decoder takes a field of this name; it refuses what JSON writes with escapes."""
-    return not UNNAMEABLE.search(name)
+    """Whether the typed decoder takes a field of this name; it refuses what JSON writes with escapes.
+
+    A path with an empty part (`a..b`) means another thing to `look_up`.
+    """
+    return not UNNAMEABLE.search(name) and all(name.split("."))
 
 
 class Node:

@@ -9,6 +9,7 @@ import orjson
 
 from clipdetect.formats.annotate import mark_cells, texts
 from clipdetect.formats.beside import wanted
+from clipdetect.formats.json_text import cell_number
 from clipdetect.formats.lines import Lines
 from clipdetect.formats.objects import BOM, Rows, Unreadable
 from clipdetect.formats.select import Selection
@@ -70,10 +71,9 @@ class Plain(Lines):
             if kind and FIELD in selection.columns:
                 rows.values.add(kind, number, FIELD, said(kind, text))
             rows.places.append(place)
-            record = {FIELD: None if kind else value}
-            rows.beside(record, number)
+            rows.beside({FIELD: None if kind else value}, number)
             if options.objects:
-                rows.objects.append(record)
+                rows.objects.append({FIELD: None if kind else cell_number(text)})
         return rows.batch(lines)
 
     def record(self, piece: bytes) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--formats", default=",".join(MAKERS), help="some of them, with commas between")
     parser.add_argument("--folder", type=Path, default=Path("fuzz-faults"), help="where inputs with faults go")
-    parser.add_argument("--longest", type=int, default=59, help="characters of the longest word")
+    parser.add_argument("--longest", type=int, default=400, help="characters of the longest word")
     parser.add_argument("--reduce", type=float, default=10.0, help="seconds in which a fault is made smaller")
     parser.add_argument("--engine", choices=("python", "numba"), default="numba" if jit.available() else "python")
     options = parser.parse_args(argv)

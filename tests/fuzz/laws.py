@@ -70,7 +70,7 @@ def faults(case: Case, only: str = "") -> Iterator[Fault]:
     """All that is wrong with a case; only : by one law."""
     whole = run(case.stream.data, case.flags)
     if whole.error:
-        yield fault("run", case, Wrong("an exception ended the run", whole.error), whole)
+        yield fault("run", case, Wrong("an exception or a warning", whole.error), whole)
         return
     if whole.code:
         yield fault("run", case, Wrong("exit code", (whole.code, whole.said)), whole)
@@ -97,7 +97,7 @@ def shown(value: object) -> str:
 def fine(outcome: Outcome) -> Outcome:
     """An outcome without a fault of its own. Raises Wrong."""
     if outcome.error:
-        raise Wrong("an exception ended the run", outcome.error, place=outcome.place)
+        raise Wrong("an exception or a warning", outcome.error, place=outcome.place)
     return outcome
 
 
@@ -121,6 +121,8 @@ def reading(case: Case, whole: Outcome) -> None:
     stream, flags = case.stream, case.flags
     if not stream.whole:
         return
+    if stream.format == "json" and max(map(len, stream.records)) > most(flags.get("max_line", "16M")):
+        return  # what follows passes unread
     bare = {name: value for name, value in flags.items() if name not in ("only_anomalies", "on_error")}
     if not case.own:
         bare["on_error"] = "skip"
@@ -132,8 +134,6 @@ def reading(case: Case, whole: Outcome) -> None:
             if len(kept) != sum(flagged) or not all(kept):
                 raise Wrong("other records under --only-anomalies", len(kept), sum(flagged))
         return
-    if stream.format == "json" and max(map(len, stream.records)) > most(flags.get("max_line", "16M")):
-        return  # what follows passes unread
     base = fine(run(stream.data, bare)) if bare != flags else whole
     found = chunks(stream, bare, base.out)
     if flags.get("output_format") == "text" and bare != flags:

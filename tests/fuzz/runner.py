@@ -6,6 +6,7 @@ import contextlib
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Any, NamedTuple
@@ -37,7 +38,8 @@ class Outcome(NamedTuple):
     """What a run gave.
 
     kinds : unreadable records and values by kind; unreadable : the records among them.
-    error, place : the exception that came out of it, and the innermost function of the product on its way.
+    error, place : the exception that came out of it, and the innermost function of the product on its way; or the
+        first warning, which a person would see on stderr.
     refused : why the settings do not suit the records, found out before anything was scored.
     """
 
@@ -61,10 +63,11 @@ def run(data: bytes, flags: dict[str, Any], sizes: Sequence[int] | None = None, 
     """Score the bytes, in pieces of these sizes; stop : the output breaks like a closed pipe after so many writes."""
     sys.setrecursionlimit(max(sys.getrecursionlimit(), DEEP))
     sink, talk = Memory(stop), Quiet()
-    pipeline, code = None, 0
+    pipeline, code, warned = None, 0, []
     refused = error = place = ""
     try:
-        with limited(LONGEST):
+        with limited(LONGEST), warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
             config = load(flags, None, {}).config
             with Signals() as signals:
                 pipeline = Pipeline(config, signals, talk, sink)
@@ -77,6 +80,9 @@ def run(data: bytes, flags: dict[str, Any], sizes: Sequence[int] | None = None, 
             refused = message
         else:
             error, place = message, innermost(raised)
+    if warned and not error:
+        first = warned[0]
+        error, place = f"{first.category.__name__}: {first.message}", f"{shortened(first.filename)}:{first.lineno}"
     if pipeline is None:
         return Outcome(error=error, place=place, refused=refused)
     kinds, unreadable = dict(sorted(talk.kinds.items())), dict(sorted(talk.unreadable.items()))
@@ -114,6 +120,11 @@ def plain_path() -> Iterator[None]:
 
 def innermost(error: BaseException) -> str:
     """File and function of the product in which an exception arose."""
-    root = clipdetect.__path__[0] + "/"
-    frames = [each for each in traceback.extract_tb(error.__traceback__) if each.filename.startswith(root)]
-    return f"{frames[-1].filename.removeprefix(root)}:{frames[-1].lineno} {frames[-1].name}" if frames else ""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [each for each in frames if each.filename != shortened(each.filename)]
+    return f"{shortened(own[-1].filename)}:{own[-1].lineno} {own[-1].name}" if own else ""
+
+
+def shortened(path: str) -> str:
+    """The path of a file of the product, from its own folder on."""
+    return path.removeprefix(clipdetect.__path__[0] + "/")

@@ -98,8 +98,16 @@ def same_value(own: Any, found: Any) -> bool:
     if type(own) is int:
         return isinstance(found, Written) and number(found) == own
     if type(own) is float:
-        return found is None if not finite(own) else isinstance(found, Written) and float(found) == own
+        return (found is None and not finite(own)) or (isinstance(found, Written) and float(found) == own)
     return type(own) is type(found) and bool(own == found)
+
+
+def _is(text: str, value: float) -> bool:
+    """Whether a text is this number, such as 1e999 infinity."""
+    try:
+        return float(text) == value
+    except ValueError:
+        return False
 
 
 def same_pair(own: tuple[str, Any], found: Any) -> bool:
@@ -179,7 +187,7 @@ def same_text(own: Any, cell: str, source: str) -> bool:
             own, Written(cell) if is_number(cell) else cell or None, MISSING.get(source, "")
         )
     if own is None or (type(own) is float and not finite(own)):
-        return cell in ("", "null")
+        return cell in ("", "null") or (own is not None and _is(cell, own))
     if isinstance(own, str):
         return cell == encoded(own)
     try:

@@ -235,8 +235,7 @@ def resumed_is_whole(case: Case, whole: Outcome) -> None:
     first, second = stream.of(stream.records[:at]), stream.of(stream.records[at:])
     if not second.records:
         return
-    if not first.data.endswith(b"\n"):
-        first = replace(first, tail=stream.between)
+    first = replace(first, tail=stream.between)
     again = stream.format in TABLES and stream.head.endswith(b"\n")
     with tempfile.TemporaryDirectory() as folder:
         state = {**flags, "state": str(Path(folder) / "state")}

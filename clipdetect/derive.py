@@ -92,7 +92,7 @@ class Derivation:
             self.derived += [] if each.alarms else each.names()
             self.makers.update({name: (each, column) for column, name in enumerate(each.names())})
         named = {maker: name for name, maker in self.makers.items() if maker[0].alarms}
-        self.alarms = [named[maker] for maker in dict.fromkeys([*alarms, *named])]
+        self.alarms = [named[maker] for maker in dict.fromkeys([*alarms, *named]) if maker in named]
         self.watched = [name for name in base if name not in replaced]
         self.derived = [
             name for name in self.derived if not any(name in matching(each, [name]) for each in self.hidden)

@@ -291,3 +291,8 @@ def test_a_field_that_comes_late_under_the_name_of_a_derived_column_is_left_out(
     assert "z" in pipeline.detector.columns
     without, _, _ = feed(b"\n".join([*odd, b""]).replace(b'"rare(s)":5', b'"other":""'), sizes=sizes, **given)
     assert out.replace(b'"rare(s)":5', b'"other":""') == without
+
+
+def test_columns_that_are_tried_leave_no_trace_in_features_that_flag():
+    out, _, pipeline = feed(b'{"x":1,"y":""}\n{"x":1,"z":2}\n{"z":2,"x":1}\n', flatline=2, sizes=[9])
+    assert pipeline.code == 0 and out.count(b'"score"') == 3

@@ -322,7 +322,7 @@ class Detector:
         for name, table in self.tables().items():
             have = self.capacity.get(name, 0)
             if table.capacity > have:  # grow in leaps, so that copying stays a small share
-                wanted[name] = max(table.capacity, 4 * have) if keyed or name else 1
+                wanted[name] = max(table.capacity, 4 * have if keyed or name else 1)
         if wanted:
             self.resize(wanted)
         self.journal.rows(places)

@@ -101,7 +101,8 @@ class First(msgspec.Struct, frozen=True):
     @classmethod
     def load(cls, saved: Mapping[str, Any]) -> First:
         """From a `dump`."""
-        values: dict[str, Any] = {name: tuple(each) if type(each) is list else each for name, each in saved.items()}
+        known: dict[str, Any] = {name: saved[name] for name in cls.__struct_fields__}
+        values: dict[str, Any] = {name: tuple(each) if type(each) is list else each for name, each in known.items()}
         return cls(**values)
 
 

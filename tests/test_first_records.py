@@ -251,7 +251,7 @@ def test_a_state_of_an_earlier_kind_is_refused_in_a_sentence(tmp_path):
     head, keys, arrays = state.load(path)
     del head["brought"]
     state.save(path, {name: head[name] for name in head if name not in ("version", "keys", "key_bytes")}, keys, arrays)
-    with pytest.raises(StateError, match="saved by an earlier clipdetect, which chose its model otherwise"):
+    with pytest.raises(StateError, match="missing required field `brought`"):
         feed(jsonl(two(30)), state=path)
 
 

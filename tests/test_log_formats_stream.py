@@ -201,7 +201,7 @@ def test_unreadable_lines_by_on_error():
 def test_bytes_that_are_no_utf8_are_counted():
     _, said, _ = run("syslog", b"Jun 14 15:16:01 h app: caf\xe9\nJun 14 15:16:01 h app: \xff\xff\n")
     assert "file0:1: line: not UTF-8 at byte 27, read as U+FFFD" in said
-    assert any(message.startswith("2 values not UTF-8") for message in said)
+    assert any(message.startswith("2 values: not UTF-8") for message in said)
 
 
 def test_a_line_over_the_limit_is_one_problem_and_valid_json():

@@ -212,11 +212,6 @@ def test_rows_of_csv_have_the_cells_for_bands_that_the_header_names(data):
     assert len({line.count(b",") for line in out.splitlines() if line}) == 1
 
 
-def test_csv_of_fields_that_are_judged_as_others_has_empty_bands():
-    out = feed(b"x,y\n" + b"1,2\n" * 60, derive=("log",), bands=True)[0].splitlines()
-    assert out[0].endswith(b"y_lower,y_upper") and out[-1].endswith(b"," * 6)
-
-
 def test_every_input_byte_comes_out_again():
     """Taking the annotation away gives the input."""
     data = STREAMS["jsonl"]
@@ -321,4 +316,5 @@ def test_rows_have_the_bands_that_the_header_names(data, flags, names):
 def test_only_a_newline_ends_a_header(mark, format):
     header = f"a{mark}b,c".encode()
     out, said, _ = feed(header + b"\n1,2\n", input_format=format)
-    assert (out, said) == (header + b",score,anomaly,why\n1,2,,false,\n", [])
+    assert out == header + b",score,anomaly,why\n1,2,,false,\n"
+    assert not any("ragged" in message for message in said)

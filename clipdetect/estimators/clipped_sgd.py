@@ -11,7 +11,7 @@ from clipdetect.components import Estimator, Params, RawKind, Rows, Spec, State
 from clipdetect.jit import kernel
 from clipdetect.numerics.combine import NEVER_MOVED, combine
 from clipdetect.numerics.regression import START, UNREADABLE, follow, insert, middle
-from clipdetect.numerics.rolling import median_but_zeros, push, quantile
+from clipdetect.numerics.rolling import push, quantile
 from clipdetect.numerics.several import limits_of_all
 
 __all__ = ["ClippedSgd"]
@@ -125,8 +125,7 @@ def step_mean(
             n = count[k, j]
             if abs(x) < UNREADABLE and n >= START:
                 gap = x - theta[k, j]
-                moved = theta[k, j] + rate * gap
-                theta[k, j] = x if moved == theta[k, j] else moved  # what is left is rounding
+                theta[k, j] += rate * gap
                 rescale(abs(gap), k, j, scale)
             elif abs(x) < UNREADABLE:
                 first[k, n, j] = x
@@ -220,7 +219,7 @@ def step_regression(
             if logistic and anything:
                 raw[i] = min(max(value, -1e300), 1e300)
             elif not logistic:
-                sigma = MEDIAN_TO_SIGMA * median_but_zeros(k, 2, ordered, pushed)
+                sigma = MEDIAN_TO_SIGMA * quantile(k, 2, 0.5, ordered, pushed)
                 expected[i, target] = value
                 unit[i, target] = sigma
                 if anything and y == value:

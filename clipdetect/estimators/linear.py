@@ -23,7 +23,7 @@ from clipdetect.numerics.regression import (
     project,
     regressor,
 )
-from clipdetect.numerics.rolling import median_but_zeros, push
+from clipdetect.numerics.rolling import push, quantile
 
 __all__ = ["Linear"]
 
@@ -43,7 +43,6 @@ SURPRISE = 2.5  # scales
 SURPRISES = 4  # among the last 8 residuals call for a fit anew
 LEVERAGE = 6.0  # spreads; a record with a regressor farther out weighs as one there
 MOST_FIELDS = 64
-ROUNDING = 1e-12  # that a recursion may add up to
 NEVER_MOVED = 100.0  # |raw| of the first change of a target that had none
 
 
@@ -263,7 +262,7 @@ def step(
         width = 0.0
         own = 0.0
         if begun:
-            own = TO_SIGMA * median_but_zeros(k, 0, ordered, pushed)
+            own = TO_SIGMA * quantile(k, 0, 0.5, ordered, pushed)
             guess, doubtful = predict(k, z, f, variance, theta, covariance, weights, gain)
             width = own * math.sqrt(1.0 + doubtful)
             expected[i, target] = zero[k] + guess
@@ -271,14 +270,12 @@ def step(
             if readable:
                 y = value - zero[k]
                 error = y - guess
-                spacing = 1e-15 * (abs(value) + abs(zero[k])) + ROUNDING * (abs(y) + abs(guess))  # of floats there
+                spacing = 1e-15 * (abs(value) + abs(zero[k]) + abs(guess))  # of floats there
                 for j in range(d):
-                    spacing += ROUNDING * abs(z[j + 1] * theta[k, EXPERTS - 1, j + 1])
-                if abs(error) <= spacing:
-                    error = 0.0
+                    spacing += 1e-13 * abs(z[j + 1] * theta[k, EXPERTS - 1, j + 1])
                 if error == 0.0:
                     raw[i] = 0.0
-                elif own > 0.0:
+                elif own > 0.0 or spacing >= abs(error):
                     raw[i] = min(max(error / max(width, spacing), -1e300), 1e300)
                 else:
                     raw[i] = math.copysign(NEVER_MOVED, error)
@@ -313,7 +310,7 @@ def step(
                 columns += 1 if j != target and count[k, j] > 0 else 0
             for n in range(START):
                 push(abs(rows[k, n, target] - zero[k]), k, 0, residuals, ordered, pushed)
-            own = TO_SIGMA * median_but_zeros(k, 0, ordered, pushed)
+            own = TO_SIGMA * quantile(k, 0, 0.5, ordered, pushed)
             for n in range(START):
                 for j in range(d):
                     if j != target:

@@ -17,7 +17,6 @@ from clipdetect.numerics.geometry import (
     SETTLE,
     SHAPE,
     SHAPE_FACTOR,
-    first_move,
     forget,
     learn,
     median_range,
@@ -114,7 +113,7 @@ def step(
             if learn(X, i, k, origin, count, low, high, middle, z) == 0:
                 continue
             at = enter(k, z, count, entered, ring, holes)
-            if opened > 0 or entered[k] <= SETTLE or entered[k] % EVERY == 0 or first_move(k, count, low, high, unit):
+            if opened > 0 or entered[k] <= SETTLE or entered[k] % EVERY == 0:
                 unit[k] = median_range(k, count, low, high, spare)
                 if asked == 0 and entered[k] <= SETTLE:
                     chosen[k] = suits(k, seen(k, count), count, low, high, unit)
@@ -172,7 +171,6 @@ def projected_step(
             entered[k] += 1
             n = min(entered[k], ring.shape[2])
             renew = opened > 0 or entered[k] <= SETTLE or entered[k] % EVERY == 0
-            renew = renew or first_move(k, count, low, high, unit)
             if renew:
                 unit[k] = median_range(k, count, low, high, spare)
                 if asked == 0 and entered[k] <= SETTLE:

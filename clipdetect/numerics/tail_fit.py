@@ -17,14 +17,13 @@ PRIOR_FADES = 500.0
 BODY = 0.05  # tail share where the curve starts; .1 makes Gaussian tails .75 of the rate
 FEWEST = 16.0  # counts below which a share is too noisy to read off
 DEEPEST = 0.001
-LEAST = 0.5  # likewise where values repeat
 WIDE, NARROW = 9, 5  # nodes of a gap; on integers 1, 2, 3 the wide one never fits between two values
 NARROW_FROM = 0.95  # ln y where a narrow gap may start: 10 units in lighter tails
 LEAST_INDEX = 0.4  # a tail flatter than this over a gap is no tail: even an infinite mean has 1
 OWN_SIDE = 0.2  # of the gross records: a side with as many has to show the gap itself
 LOOSER = 1.5  # by which the fall of both sides together may be steeper than a side's own
 REPEATED = 0.45  # of the records like the one before
-OTHER_SIDE = 0.12  # of the records; with more, records alike are a smooth course, not one value with others beside it
+OTHER_SIDE = 0.2  # of the records; with more, records alike are a smooth course, not one value with others beside it
 MOST_GROSS = 0.10  # a larger far share is a second regime, not corruption
 LEAST_RISE = 1e-3  # per node, so that no two values tie
 IMPOSSIBLE = -1e9
@@ -92,7 +91,7 @@ def stretch(k, level, table):
 
 
 @kernel
-def refit(k, seen, alike, signed, prior, counts, table, beyond):
+def refit(k, seen, alike, prior, counts, table, beyond):
     """Fill table (K, 48) with -log10 P(y or more) at the nodes, strictly rising, from counts (K, 2, 48).
 
     seen: records so far; alike: share of them like the one before; prior: (48,) tail of the law assumed
@@ -108,7 +107,7 @@ def refit(k, seen, alike, signed, prior, counts, table, beyond):
     node = NODES
     gross = 0.0
     hidden = 0.0
-    repeats = alike >= REPEATED and min(beyond[0, 1], beyond[1, 1]) < OTHER_SIDE * beyond[2, 0]
+    repeats = alike >= REPEATED and min(beyond[0, 0], beyond[1, 0]) < OTHER_SIDE * beyond[2, 0]
     if not repeats:  # where one value repeats, others are no gross records, however far
         node, gross, hidden = gap(total, beyond)
     eps = gross / total
@@ -117,9 +116,6 @@ def refit(k, seen, alike, signed, prior, counts, table, beyond):
         share = ((beyond[2, j] - own + weight * prior[j]) / total - eps) / (1.0 - eps)
         table[k, j] = math.log(share) if share > 1e-12 and j < node else IMPOSSIBLE
     deepest = max(DEEPEST, max(FEWEST / total, min(hidden, 0.03)))
-    counted = repeats and signed  # values have no smooth law, of which a few of them say too little
-    if counted:
-        deepest = LEAST / total
     first = stretch(k, math.log(BODY), table)
     last = stretch(k, math.log(deepest), table)
     if last <= first and first + 1 < NODES and table[k, first + 1] > IMPOSSIBLE:
@@ -134,8 +130,6 @@ def refit(k, seen, alike, signed, prior, counts, table, beyond):
         else:
             d = STEP * (j - last)
             value = -(anchor + slope * d + bend * d * d) / LN10
-            if counted:
-                value = min(value, -table[k, j] / LN10)
         previous = max(value, previous + LEAST_RISE)
         table[k, j] = previous
     return node

@@ -143,8 +143,7 @@ class Regression:
         if self.t >= 8 and self.target is None:
             raw = value if usable else math.nan
         elif self.t >= 8:
-            moved = [r for r in self.residuals if r > 0]
-            expected, scale = value, 1.4826 * float(np.median(moved)) if moved else 0.0
+            expected, scale = value, 1.4826 * float(np.median(self.residuals))
             if usable:
                 raw = (y - value) / scale if y != value else 0.0
         if usable:

@@ -40,6 +40,7 @@ class _Memory(TypedDict, total=False):
     clock: Real
     year: Exact
     last: Real
+    bands: list[str]
 
 
 class _Selection(TypedDict):
@@ -47,6 +48,7 @@ class _Selection(TypedDict):
     records: Count
     known: list[str]
     met: list[str]
+    clocks: list[str]
     memory: _Memory
     candidates: dict[str, tuple[Count, list[Whole]] | None]
 

@@ -31,7 +31,9 @@ def folder(kernel: Any) -> Path | None:
     ours = (kernel.function.__module__ or "").partition(".")[0] == __name__.partition(".")[0]
     path = directory() if ours else _base() / f"{sys.implementation.cache_tag}-{_reached(kernel)}"
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)  # whatever the umask
+        path.mkdir(mode=0o700, exist_ok=True)
         for each in (path.parent, path):
             found = each.stat()
             if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):

@@ -22,6 +22,6 @@ def test_a_planted_fault_is_found(seed, tmp_path, capsys, monkeypatch):
         return [line[1:] for line in annotated(self, batch, annotation)]
 
     monkeypatch.setattr(Jsonl, "annotated", swallows_a_byte)
-    options = ["--lines", "600", "--seed", str(seed), "--jobs", "1", "--formats", "jsonl", "--reduce", "1"]
+    options = ["--lines", "5000", "--seed", str(seed), "--jobs", "1", "--formats", "jsonl", "--reduce", "1"]
     assert fuzz.main([*options, "--folder", str(tmp_path)]) == 1
     assert "jsonl" in capsys.readouterr().out

@@ -162,7 +162,7 @@ class Signals:
         if wake in ready:
             with contextlib.suppress(BlockingIOError):
                 os.read(wake, 4096)
-            self.stop()
+        self.stop()  # also where the signal came with the end of the input, which is then nobody's last line
         if self.also:
             for each in ready & self.also.keys():
                 self.also[each]()

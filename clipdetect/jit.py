@@ -1,7 +1,8 @@
 """One kernel source, two engines: interpreted at once, compiled by numba when that pays.
 
-A kernel is a module-level function of plain arrays and scalars. Interpreted, it runs on memoryviews
-of the same numpy arrays (twice as fast as numpy indexing, same bits); compiled, on the arrays. Both
+A kernel is a module-level function of plain arrays and scalars, and of NamedTuples of them (classes at
+module level, so that a compiled kernel can be kept on disk). Interpreted, it runs on memoryviews of the
+same numpy arrays (twice as fast as numpy indexing, same bits); compiled, on the arrays. Both
 give bit-identical results as long as a kernel keeps to full scalar indexing, `math` functions and
 plain loops: no `**`, no numpy calls, no `sum`, no log of 0 and no exp over 700.
 
@@ -118,13 +119,12 @@ class Engine:
         if fast is not None:
             return fast(*args)
         start = time.perf_counter()
-        views = [memoryview(a) if isinstance(a, np.ndarray) else a for a in args]  # type: ignore[arg-type]
-        result = kernel.function(*views)
+        result = kernel.function(*[_view(each) for each in args])
         taken = time.perf_counter() - start
         self.spent += taken
         self.slowest = max(self.slowest, taken / max(rows, 1))
         if self._can_load and kernel not in self._seen:
-            self._seen[kernel] = tuple(a[:0].copy() if isinstance(a, np.ndarray) else a for a in args)
+            self._seen[kernel] = tuple(_empty(each) for each in args)
         return result
 
     def between_blocks(self, waiting: bool, saturated: bool) -> None:
@@ -166,6 +166,24 @@ class Engine:
             self.error = error
         finally:
             sys.setswitchinterval(interval)
+
+
+def _view(argument: Any) -> Any:
+    """What an interpreted kernel gets: arrays as memoryviews, in NamedTuples too."""
+    if isinstance(argument, np.ndarray):
+        return memoryview(argument)  # type: ignore[arg-type]
+    if isinstance(argument, tuple):
+        return type(argument)(*map(_view, argument))
+    return argument
+
+
+def _empty(argument: Any) -> Any:
+    """An argument of the same type without a row."""
+    if isinstance(argument, np.ndarray):
+        return argument[:0].copy()
+    if isinstance(argument, tuple):
+        return type(argument)(*map(_empty, argument))
+    return argument
 
 
 def log_or(x: float, otherwise: float) -> float:

@@ -1,0 +1,75 @@
+"""A component's arrays by name: what its kernels are given is what its spec says, in the same order."""
+
+from __future__ import annotations
+
+import pytest
+
+from clipdetect import registry
+from clipdetect.components import NoArrays, Params
+
+KINDS = ("feature", "changepoint", "estimator", "threshold")
+SPECS = [
+    *[(kind, name) for kind in KINDS for name in registry.names(kind)],
+    ("changepoint", "clipped_mean:constants=guaranteed"),
+    ("estimator", "clipped_sgd:loss=linear"),
+    ("estimator", "neighbours:project=8"),
+    ("feature", "rate:shape=decay"),
+]
+BY_POSITION = {  # components whose kernels still take their arrays one by one
+    "changepoint clipped_mean",
+    "changepoint focus",
+    "estimator clipped_sgd",
+    "estimator evidence",
+    "estimator extremes",
+    "estimator fields",
+    "estimator forecast",
+    "estimator forest",
+    "estimator horizons",
+    "estimator level",
+    "estimator linear",
+    "estimator logistic",
+    "estimator mean",
+    "estimator neighbours",
+    "estimator sum",
+    "feature categories",
+    "feature diff",
+    "feature distinct",
+    "feature flatline",
+    "feature gap",
+    "feature hour",
+    "feature interval",
+    "feature rare",
+    "feature rate",
+    "feature template",
+    "threshold budget",
+    "threshold confidence",
+    "threshold conformal",
+    "threshold counted",
+    "threshold fdr",
+    "threshold quantile",
+    "threshold slices",
+    "threshold spliced",
+    "threshold spot",
+    "threshold tail",
+}
+
+
+@pytest.mark.parametrize(("kind", "spec"), SPECS)
+def test_kernels_get_the_arrays_of_the_spec_in_its_order(kind, spec):
+    component = registry.build(kind, spec)
+    component.bind(["a", "b", "c"], Params())
+    wanted, given = tuple(component.state_spec(3)), component.state_class._fields
+    if f"{kind} {spec.partition(':')[0]}" in BY_POSITION:
+        assert wanted
+        assert component.state_class is NoArrays, "it has names now; take it off the list"
+        return
+    assert given == wanted
+
+
+@pytest.mark.parametrize(("kind", "spec"), SPECS)
+def test_the_classes_can_be_found_by_their_names(kind, spec):
+    """So that a compiled kernel, which is kept on disk by its types, is found again."""
+    component = registry.build(kind, spec)
+    for each in (component.state_class, component.shared_class):
+        module = __import__(each.__module__, fromlist=[each.__name__])
+        assert getattr(module, each.__name__) is each

@@ -25,7 +25,6 @@ BY_POSITION = {  # components whose kernels still take their arrays one by one
     "estimator forecast",
     "estimator forest",
     "estimator horizons",
-    "estimator level",
     "estimator linear",
     "estimator logistic",
     "estimator mean",

@@ -172,8 +172,8 @@ def _view(argument: Any) -> Any:
     """What an interpreted kernel gets: arrays as memoryviews, in NamedTuples too."""
     if isinstance(argument, np.ndarray):
         return memoryview(argument)  # type: ignore[arg-type]
-    if isinstance(argument, tuple):
-        return type(argument)(*map(_view, argument))
+    if hasattr(argument, "_make"):
+        return argument._make(map(_view, argument))
     return argument
 
 
@@ -181,8 +181,8 @@ def _empty(argument: Any) -> Any:
     """An argument of the same type without a row."""
     if isinstance(argument, np.ndarray):
         return argument[:0].copy()
-    if isinstance(argument, tuple):
-        return type(argument)(*map(_empty, argument))
+    if hasattr(argument, "_make"):
+        return argument._make(map(_empty, argument))
     return argument
 
 

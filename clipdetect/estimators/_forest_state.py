@@ -14,7 +14,7 @@ CAUTIOUS = 8  # scores before any is too strange for the reservoir
 LN2 = 0.6931471805599453
 
 
-class Constants(NamedTuple):
+class ForestConstants(NamedTuple):
     """Numbers that were chosen rather than derived."""
 
     guard: float = 2.0  # spreads of the score; a stranger record enters the reservoir the less often
@@ -59,13 +59,13 @@ class ForestState(NamedTuple):
     home: np.ndarray  # (K, T) usual depth of records that the tree was not built from
 
 
-class Parameters(NamedTuple):
+class ForestParameters(NamedTuple):
     """The settings, and what follows from them."""
 
     sample: int  # records a tree is built from
     horizon: float  # records that the reservoir reaches back
     patience: float  # records that must be strange to be taken for normal
-    constants: Constants
+    constants: ForestConstants
     decades: np.ndarray  # (d,) bool, columns that are rarities
     usual: np.ndarray  # (S + 1,) see `usual_depths`
 
@@ -88,7 +88,7 @@ def forget(k: int, state: ForestState) -> None:
 
 
 @kernel
-def read(X: np.ndarray, i: int, k: int, parameters: Parameters, state: ForestState, v: np.ndarray) -> int:
+def read(X: np.ndarray, i: int, k: int, parameters: ForestParameters, state: ForestState, v: np.ndarray) -> int:
     """Row i into v (d,): less the field's first value, and turned as the field first moved; NaN missing.
 
     A column in decades is what it lies above its usual value. Returns how many values there are.
@@ -120,7 +120,7 @@ def clipped_step(gap: float, rate: float, clip: float, size: float) -> tuple[flo
 
 
 @kernel
-def learn_fields(X: np.ndarray, i: int, k: int, constants: Constants, state: ForestState) -> None:
+def learn_fields(X: np.ndarray, i: int, k: int, constants: ForestConstants, state: ForestState) -> None:
     """Take row i into each field's clipped location and spread; open fields that are new."""
     count, origin, orient, centre = state.count, state.origin, state.orient, state.centre
     spread, last = state.spread, state.last
@@ -156,7 +156,7 @@ def learn_fields(X: np.ndarray, i: int, k: int, constants: Constants, state: For
 
 
 @kernel
-def learn_score(q: float, k: int, constants: Constants, state: ForestState) -> None:
+def learn_score(q: float, k: int, constants: ForestConstants, state: ForestState) -> None:
     """One clipped step of the score's location and spread, and one of the mean of the latest scores."""
     judged, location, width, recent = state.judged, state.location, state.width, state.recent
     n = judged[k]
@@ -177,7 +177,7 @@ def learn_score(q: float, k: int, constants: Constants, state: ForestState) -> N
 
 
 @kernel
-def with_memory(q: float, k: int, constants: Constants, judged: np.ndarray, recent: np.ndarray) -> float:
+def with_memory(q: float, k: int, constants: ForestConstants, judged: np.ndarray, recent: np.ndarray) -> float:
     """The raw score: usual depths over the depth that q and the mean of the latest scores, q among them, stand for."""
     both = q
     if judged[k] > 0:
@@ -187,7 +187,9 @@ def with_memory(q: float, k: int, constants: Constants, judged: np.ndarray, rece
 
 
 @kernel
-def learn_age(q: float, at_home: float, k: int, patience: float, constants: Constants, state: ForestState) -> None:
+def learn_age(
+    q: float, at_home: float, k: int, patience: float, constants: ForestConstants, state: ForestState
+) -> None:
     """Over `patience` records, by how many spreads they are stranger than those at home; too many make key k young.
 
     A young key takes in records, and builds trees, at the pace of its age.

@@ -20,7 +20,7 @@ SETTLED = 20  # values of a field that never moved before its first change is st
 FIRST = 3.0  # scales; one of the first deviations of a field is not taken for more
 
 
-class Constants(NamedTuple):
+class FieldsConstants(NamedTuple):
     """Numbers that were chosen rather than derived, and the two that follow from the settings."""
 
     clip: float = 2.5  # scales; a larger deviation teaches the scales no more than this
@@ -56,15 +56,15 @@ class FieldsState(NamedTuple):
     memory: np.ndarray  # (K,) mean of the last scores
 
 
-class Parameters(NamedTuple):
+class FieldsParameters(NamedTuple):
     """The settings."""
 
     wanted: int  # directions at most
-    constants: Constants
+    constants: FieldsConstants
     direct: np.ndarray  # (d,) bool, columns that are rarities in decades
 
 
-class Scratch(NamedTuple):
+class FieldsScratch(NamedTuple):
     """What is worked out of one record, each (d,) but the last."""
 
     there: np.ndarray  # bool, whether the field has a value
@@ -83,7 +83,7 @@ class Scratch(NamedTuple):
     about: np.ndarray  # (P, 2) see `along`
 
     @classmethod
-    def of(cls, n_fields: int, n_directions: int) -> Scratch:
+    def of(cls, n_fields: int, n_directions: int) -> FieldsScratch:
         """Zeros."""
         there, judged, about = np.zeros(n_fields, bool), np.zeros(n_fields, bool), np.zeros((n_directions, 2))
         return cls(there, judged, *np.zeros((11, n_fields)), about)  # type: ignore[call-arg]
@@ -137,7 +137,9 @@ def learn_early(d: float, k: int, j: int, rate: float, state: FieldsState) -> bo
 
 
 @kernel
-def step(rows: RowArrays, parameters: Parameters, state: FieldsState, out: Shares, scratch: Scratch) -> None:
+def step(
+    rows: RowArrays, parameters: FieldsParameters, state: FieldsState, out: Shares, scratch: FieldsScratch
+) -> None:
     """Score each row of X (n, d), then learn it."""
     X, slots, learn, restart = rows.X, rows.slots, rows.learn, rows.restart
     wanted, constants, direct = parameters.wanted, parameters.constants, parameters.direct
@@ -359,7 +361,7 @@ class Fields(Estimator):
         self.patience = patience
         self.directions = directions
         self.memory = memory
-        self.constants = Constants(rate=1.0 / patience, memory=1.0 / memory)
+        self.constants = FieldsConstants(rate=1.0 / patience, memory=1.0 / memory)
         self._direct = np.zeros(0, bool)
 
     def bind(self, fields: Sequence[str], params: Params) -> None:
@@ -383,8 +385,8 @@ class Fields(Estimator):
         n, d = rows.X.shape
         out = Shares.none(rows)
         self.run(
-            step, n, rows.arrays(slots), Parameters(self.directions, self.constants, self._direct),
-            self.state_arrays(state), out, Scratch.of(d, self.directions),
+            step, n, rows.arrays(slots), FieldsParameters(self.directions, self.constants, self._direct),
+            self.state_arrays(state), out, FieldsScratch.of(d, self.directions),
         )  # fmt: skip
         return out
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from clipdetect.components import Estimator, Params, RowArrays, Rows, Shares, Spec, State
 from clipdetect.estimators._forest_state import (
-    Constants,
+    ForestConstants,
+    ForestParameters,
     ForestState,
-    Parameters,
     forget,
     learn_age,
     learn_fields,
@@ -134,7 +134,7 @@ def grow(
 
 
 @kernel
-def step(rows: RowArrays, parameters: Parameters, state: ForestState, out: Shares, work: Workspace) -> None:
+def step(rows: RowArrays, parameters: ForestParameters, state: ForestState, out: Shares, work: Workspace) -> None:
     """Score each row of X (n, d), then learn it."""
     X, slots, learn, restart = rows.X, rows.slots, rows.learn, rows.restart
     constants, horizon = parameters.constants, parameters.horizon
@@ -271,7 +271,7 @@ class Forest(Estimator):
             raise ValueError(f"patience must be at least 1 record, got {patience}")
         self.trees, self.sample, self.reservoir, self.horizon = trees, sample, reservoir, horizon
         self.patience = patience
-        self.constants = Constants()
+        self.constants = ForestConstants()
         self._usual = np.zeros(sample + 1)
         usual_depths(self._usual)
         self._decades = np.zeros(0, bool)
@@ -304,7 +304,7 @@ class Forest(Estimator):
         out = Shares.none(rows)
         self.run(
             step, n, rows.arrays(slots),
-            Parameters(
+            ForestParameters(
                 self.sample, float(self.horizon), float(self.patience), self.constants, self._decades, self._usual
             ),
             self.state_arrays(state), out,

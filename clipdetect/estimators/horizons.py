@@ -15,7 +15,7 @@ from clipdetect.numerics.combine import CAUTIOUS, recentre
 __all__ = ["Horizons"]
 
 
-class Constants(NamedTuple):
+class HorizonsConstants(NamedTuple):
     """Numbers that were chosen rather than derived."""
 
     slow: float = 0.00005  # rate of location and spread of the slow estimator's raw scores: some 20,000 records
@@ -23,7 +23,7 @@ class Constants(NamedTuple):
     handicap: float = 6.0  # spreads by which the fast one's must be stranger to count
 
 
-CONSTANTS = Constants()
+CONSTANTS = HorizonsConstants()
 
 
 class HorizonsState(NamedTuple):
@@ -49,7 +49,7 @@ class Merged(NamedTuple):
 
 
 @kernel
-def merge(rows: RowArrays, scores: Scores, constants: Constants, state: HorizonsState, out: Merged) -> None:
+def merge(rows: RowArrays, scores: Scores, constants: HorizonsConstants, state: HorizonsState, out: Merged) -> None:
     """The slow raw scores, or the fast ones in their unit where these are far stranger; then both are learned."""
     slots, learn, restart = rows.slots, rows.learn, rows.restart
     a, b = scores.slow, scores.fast

@@ -50,7 +50,7 @@ class LevelState(NamedTuple):
     judged: np.ndarray  # (K,) int64, records that `combine` has learned
 
 
-class Parameters(NamedTuple):
+class LevelParameters(NamedTuple):
     """The settings, and what follows from them."""
 
     reject: bool  # whether far values move no average
@@ -66,7 +66,7 @@ class Ladder(NamedTuple):
     anchor_variance: float  # of the median, in variances of a value
 
 
-class Scratch(NamedTuple):
+class LevelScratch(NamedTuple):
     """Room for what is worked out on the way."""
 
     z: np.ndarray  # (n, d) deviations in standard deviations, NaN where missing
@@ -212,7 +212,9 @@ def widened(both: float, alone: float, n: int) -> float:
 
 
 @kernel
-def step(rows: RowArrays, parameters: Parameters, state: LevelState, out: Estimates, scratch: Scratch) -> None:
+def step(
+    rows: RowArrays, parameters: LevelParameters, state: LevelState, out: Estimates, scratch: LevelScratch
+) -> None:
     """Score each row of X (n, d), then learn it."""
     X, slots, learn, restart = rows.X, rows.slots, rows.learn, rows.restart
     reject, variances = parameters.reject, parameters.variances
@@ -414,8 +416,8 @@ class Level(Estimator):
         n, d = rows.X.shape
         out = Estimates.none(rows)
         self.run(
-            step, n, rows.arrays(slots), Parameters(self.reject, self._variances), self.state_arrays(state), out,
-            Scratch(np.empty((n, d)), np.empty(d)),
+            step, n, rows.arrays(slots), LevelParameters(self.reject, self._variances), self.state_arrays(state), out,
+            LevelScratch(np.empty((n, d)), np.empty(d)),
         )  # fmt: skip
         return out
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from clipdetect.components import Estimator, Params, RowArrays, Rows, Spec, State, child_state
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import CAUTIOUS, recentre
+from clipdetect.numerics.combine import CAUTIOUS, learned_size, recentre
 
 __all__ = ["Horizons"]
 
@@ -71,7 +71,7 @@ def merge(rows: RowArrays, scores: Scores, constants: HorizonsConstants, state: 
             raw[i] = max(a[i], min(location[k, 0] + spread[k, 0] * (u - constants.handicap), 1e300))
         if learn[i]:
             recentre(a[i], k, 0, constants.slow, location, spread, judged)
-            recentre(value, k, 1, constants.fast, location, spread, judged)
+            recentre(math.log1p(learned_size(b[i])), k, 1, constants.fast, location, spread, judged)
             judged[k] += 1
 
 

@@ -25,8 +25,6 @@ BY_POSITION = {  # components whose kernels still take their arrays one by one
     "changepoint focus",
     "estimator clipped_sgd",
     "estimator evidence",
-    "estimator extremes",
-    "estimator forecast",
     "estimator linear",
     "estimator logistic",
     "estimator mean",

@@ -21,10 +21,7 @@ SPECS = [
     ("feature", "rate:shape=decay"),
 ]
 BY_POSITION = {  # components whose kernels still take their arrays one by one
-    "changepoint clipped_mean",
-    "changepoint focus",
     "estimator clipped_sgd",
-    "estimator evidence",
     "estimator linear",
     "estimator logistic",
     "estimator mean",

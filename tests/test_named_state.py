@@ -21,11 +21,7 @@ SPECS = [
     ("feature", "rate:shape=decay"),
 ]
 BY_POSITION = {  # components whose kernels still take their arrays one by one
-    "estimator clipped_sgd",
-    "estimator linear",
     "estimator logistic",
-    "estimator mean",
-    "estimator neighbours",
     "estimator sum",
     "feature categories",
     "feature diff",

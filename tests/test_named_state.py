@@ -21,8 +21,6 @@ SPECS = [
     ("feature", "rate:shape=decay"),
 ]
 BY_POSITION = {  # components whose kernels still take their arrays one by one
-    "estimator logistic",
-    "estimator sum",
     "feature categories",
     "feature diff",
     "feature distinct",

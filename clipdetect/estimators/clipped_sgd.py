@@ -25,7 +25,7 @@ from clipdetect.estimators._clipped_sgd_steps import (
     step_size,
 )
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import NEVER_MOVED, combine
+from clipdetect.numerics.combine import NEVER_MOVED, Centre, combine
 from clipdetect.numerics.regression import START, insert, middle
 from clipdetect.numerics.several import limits_of_all
 
@@ -78,7 +78,8 @@ def step_mean(rows: RowArrays, schedule: Schedule, state: SgdMeanState, out: Est
     X, slots, learn, restart = rows.X, rows.slots, rows.learn, rows.restart
     t, epoch, count, first, pushed = state.t, state.epoch, state.count, state.first, state.pushed
     theta, start, scale = state.theta, state.start, state.scale
-    location, spread, judged = state.location, state.spread, state.judged
+    judged = state.judged
+    kept = Centre(state.location, state.spread, judged)
     raw, expected, unit = out.raw, out.expected, out.scale
     z, top, values = scratch.z, scratch.top, scratch.values
     window = GradientNorms(state.norms, state.ordered, pushed)
@@ -114,7 +115,7 @@ def step_mean(rows: RowArrays, schedule: Schedule, state: SgdMeanState, out: Est
                         z[i, j] = math.copysign(NEVER_MOVED, gap)
             if count[k, j] > 0 or (readable and learn[i]):
                 columns += 1
-        raw[i] = combine(z, i, columns, learn[i], k, location, spread, judged, top)
+        raw[i] = combine(z, i, columns, learn[i], k, kept, top)
         if not (learn[i] and anything):
             continue
         t[k] += 1

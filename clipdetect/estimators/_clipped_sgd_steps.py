@@ -10,7 +10,8 @@ import numpy as np
 from clipdetect.components import UNREADABLE, Estimates, RowArrays
 from clipdetect.jit import kernel
 from clipdetect.numerics.combine import NEVER_MOVED
-from clipdetect.numerics.regression import START, follow, insert, middle
+from clipdetect.numerics.ordered import insert, median
+from clipdetect.numerics.regression import START, follow
 from clipdetect.numerics.rolling import median_but_zeros, push, quantile
 
 WINDOW = 128  # gradient norms kept, whose quantile is the clip level
@@ -237,7 +238,7 @@ def step_regression(
             if t[k] == START:
                 for m in range(START):
                     insert(first[k, m], m, values)
-                theta[k, 0] = middle(values, START)
+                theta[k, 0] = median(START, values)
                 start[k, 0] = theta[k, 0]
                 for m in range(START):
                     push(abs(first[k, m] - theta[k, 0]), k, 2, norms, ordered, pushed)

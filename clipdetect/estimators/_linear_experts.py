@@ -8,14 +8,13 @@ from typing import NamedTuple
 import numpy as np
 
 from clipdetect.jit import kernel
+from clipdetect.numerics.ordered import insert, median
 from clipdetect.numerics.regression import (
     START,
     Lines,
     absorb,
     change_unit,
     doubt,
-    insert,
-    middle,
     move_origin,
     project,
     regressor,
@@ -230,7 +229,7 @@ def begin(k: int, target: int, state: LinearState, ordered: np.ndarray) -> None:
                 filled += 1
         if filled == 0:
             continue
-        half = middle(ordered, filled)
+        half = median(filled, ordered)
         if j == target:
             state.zero[k] = half
             continue

@@ -26,7 +26,8 @@ from clipdetect.estimators._clipped_sgd_steps import (
 )
 from clipdetect.jit import kernel
 from clipdetect.numerics.combine import NEVER_MOVED, Centre, combine
-from clipdetect.numerics.regression import START, insert, middle
+from clipdetect.numerics.ordered import insert, median
+from clipdetect.numerics.regression import START
 from clipdetect.numerics.several import limits_of_all
 
 __all__ = ["ClippedSgd"]
@@ -135,7 +136,7 @@ def step_mean(rows: RowArrays, schedule: Schedule, state: SgdMeanState, out: Est
                 if n + 1 == START:
                     for m in range(START):
                         insert(first[k, m, j], m, values)
-                    theta[k, j] = middle(values, START)
+                    theta[k, j] = median(START, values)
                     start[k, j] = theta[k, j]
                     scale[k, j] = FIRST_SCALE * (values[START - 3] - values[2])
         project(k, schedule.radius, theta, start)

@@ -31,24 +31,6 @@ class Lines(NamedTuple):
 
 
 @kernel
-def insert(value: float, filled: int, ordered: np.ndarray) -> None:
-    """Put `value` in its place among the first `filled` of the ascending `ordered` (m,)."""
-    at = filled
-    while at > 0 and ordered[at - 1] > value:
-        ordered[at] = ordered[at - 1]
-        at -= 1
-    ordered[at] = value
-
-
-@kernel
-def middle(ordered: np.ndarray, filled: int) -> float:
-    """Median of the first `filled` > 0 of the ascending `ordered` (m,)."""
-    if filled % 2 == 1:
-        return ordered[filled // 2]
-    return 0.5 * (ordered[filled // 2 - 1] + ordered[filled // 2])
-
-
-@kernel
 def follow(
     x: float, k: int, j: int, count: np.ndarray, previous: np.ndarray, centre: np.ndarray, spread: np.ndarray
 ) -> None:

@@ -80,6 +80,13 @@ class RowArrays(NamedTuple):
     restart: np.ndarray  # (n,) bool, whether the key's estimator starts afresh with this record
 
 
+def unknown(shape: int | tuple[int, ...]) -> np.ndarray:
+    """NaN, float64; four times as fast as `np.full` where there is one record."""
+    found = np.empty(shape)
+    found.fill(np.nan)
+    return found
+
+
 class Estimates(NamedTuple):
     """What an estimator's kernel says of a block: `Estimator.step` returns it."""
 
@@ -91,7 +98,7 @@ class Estimates(NamedTuple):
     def none(cls, rows: Rows) -> Estimates:
         """No opinion on any of the rows."""
         n, d = rows.X.shape
-        return cls(np.full(n, np.nan), np.full((n, d), np.nan), np.full((n, d), np.nan))
+        return cls(unknown(n), unknown((n, d)), unknown((n, d)))
 
 
 class Shares(NamedTuple):
@@ -105,7 +112,7 @@ class Shares(NamedTuple):
     @classmethod
     def none(cls, rows: Rows) -> Shares:
         """No opinion on any of the rows."""
-        return cls(*Estimates.none(rows), np.full(rows.X.shape, np.nan))
+        return cls(*Estimates.none(rows), unknown(rows.X.shape))
 
 
 class Changes(NamedTuple):
@@ -129,7 +136,7 @@ class Verdicts(NamedTuple):
     @classmethod
     def none(cls, n: int) -> Verdicts:
         """No score and no flag for n records."""
-        return cls(np.full(n, np.nan), np.zeros(n, np.int8))
+        return cls(unknown(n), np.zeros(n, np.int8))
 
 
 class NoArrays(NamedTuple):
@@ -243,11 +250,11 @@ class Component:
 
     def state_arrays(self, state: State) -> Any:
         """Its own arrays per key as its kernels take them, a `state_class`."""
-        return self.state_class(*[state[name] for name in self.state_class._fields])
+        return self.state_class._make(map(state.__getitem__, self.state_class._fields))
 
     def shared_arrays(self, state: State) -> Any:
         """The arrays that all keys read as its kernels take them, a `shared_class`."""
-        return self.shared_class(*[state[name] for name in self.shared_class._fields])
+        return self.shared_class._make(map(state.__getitem__, self.shared_class._fields))
 
     def run(self, kernel: Kernel, rows: int, *args: Any) -> Any:
         """Call a kernel on the run's engine."""

@@ -174,19 +174,20 @@ class Engine:
 
 def _view(argument: Any) -> Any:
     """What an interpreted kernel gets: arrays as memoryviews, in NamedTuples too."""
-    if isinstance(argument, np.ndarray):
+    if type(argument) is np.ndarray:
         return memoryview(argument)  # type: ignore[arg-type]
-    if hasattr(argument, "_make"):
-        return argument._make(map(_view, argument))
-    return argument
+    if not isinstance(argument, tuple):
+        return argument
+    views = [memoryview(each) if type(each) is np.ndarray else _view(each) for each in argument]  # type: ignore[arg-type]
+    return tuple.__new__(type(argument), views)  # the class's own constructor takes longer than all the rest
 
 
 def _empty(argument: Any) -> Any:
     """An argument of the same type without a row."""
     if isinstance(argument, np.ndarray):
         return argument[:0].copy()
-    if hasattr(argument, "_make"):
-        return argument._make(map(_empty, argument))
+    if isinstance(argument, tuple):
+        return tuple.__new__(type(argument), map(_empty, argument))
     return argument
 
 

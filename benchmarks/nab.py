@@ -175,7 +175,9 @@ def jittered(each: Series, seed: int) -> Answer:
     parts = [registry.build(kind, name) for kind, name in zip(("estimator", "threshold"), SERIES, strict=True)]
     for part in parts:
         constants = part.constants  # type: ignore[attr-defined]
-        part.constants = constants * np.exp(JITTER * rng.normal(size=len(constants)))  # type: ignore[attr-defined]
+        moved = np.array(constants) * np.exp(JITTER * rng.normal(size=len(constants)))
+        named = isinstance(constants, tuple)
+        part.constants = type(constants)(*moved.tolist()) if named else moved  # type: ignore[attr-defined]
     return by_detector(each, *parts)
 
 

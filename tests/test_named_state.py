@@ -43,7 +43,6 @@ BY_POSITION = {  # components whose kernels still take their arrays one by one
     "feature template",
     "threshold confidence",
     "threshold quantile",
-    "threshold slices",
     "threshold spliced",
     "threshold spot",
     "threshold tail",

@@ -41,7 +41,6 @@ BY_POSITION = {  # components whose kernels still take their arrays one by one
     "feature rare",
     "feature rate",
     "feature template",
-    "threshold confidence",
     "threshold quantile",
     "threshold spliced",
     "threshold spot",

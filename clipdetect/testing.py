@@ -37,7 +37,7 @@ def check_component(component: type[Component], *, compiled: bool = True, **para
     """
     make = _maker(_factory(component), params)
     for law in laws(component):
-        if compiled or law is not engines_agree:
+        if compiled or law not in (engines_agree, long_streams_agree):
             law(make)
     parameters_are_documented(component)
 
@@ -54,7 +54,8 @@ def laws(component: type[Component]) -> list[Callable[[Make], None]]:
         engines_agree,
         state_is_bounded,
     ]
-    return [*common, scores_are_in_order, units_do_not_matter] if getattr(component, "scale_free", True) else common
+    units: list[Callable[[Make], None]] = [scores_are_in_order, units_do_not_matter, equal_values_have_no_unit]
+    return [*common, *(units if getattr(component, "scale_free", True) else []), long_streams_agree]
 
 
 def _factory(component: type[Component]) -> Callable[..., Component]:
@@ -243,6 +244,34 @@ def engines_agree(make: Make) -> None:
         assert _state(interpreted) == _state(compiled), "the engines leave different states"
 
 
+def regimes(n: int, first: int) -> np.ndarray:
+    """(first + 6 n,) one value; then rare ones, two values in turn, a ramp, a jump, counts, and many missing."""
+    rng, i = np.random.default_rng(8), np.arange(n)
+    parts = [
+        np.full(first, 7.0),
+        np.where(rng.random(n) < 0.01, 1.0, 0.0),
+        i % 2 * 1.0,
+        i * 1.0,
+        np.where(i < n // 2, 3.0, 50.0),
+        rng.poisson(0.3, n) * 1.0,
+        np.where(rng.random(n) < 0.5, np.nan, rng.poisson(3.0, n)),
+    ]
+    return np.concatenate(parts)
+
+
+def long_streams_agree(make: Make) -> None:
+    """Law 7 over more records than anything remembers: no exception in either engine, and the same bits."""
+    keys = {"still": regimes(800, 10_400), "lively": regimes(2_550, 0)}
+    X = np.concatenate(list(keys.values()))[:, None]
+    index = np.concatenate([np.arange(len(x)) for x in keys.values()])
+    names = [key for key, x in keys.items() for _ in range(len(x))]
+    interpreted, compiled = make("python"), make("numba" if available() else "python")
+    _assert_same(
+        feed(interpreted, X, index, names), feed(compiled, X, index, names), "the engines differ in the long run"
+    )
+    assert _state(interpreted) == _state(compiled), "the engines leave different states in the long run"
+
+
 def state_is_bounded(make: Make) -> None:
     """Law 6: what a component keeps depends on parameters and columns, not on how much it has seen."""
     detector = make()
@@ -279,6 +308,31 @@ def units_do_not_matter(make: Make) -> None:
         assert _same(plain.flag, moved.flag), f"x -> {a:g} x + {b:g} changed a flag"
         close = np.isclose(plain.score, moved.score, rtol=1e-3, atol=1e-4, equal_nan=True)
         assert close.all(), f"x -> {a:g} x + {b:g} changed a score"
+
+
+RUNS = {  # records and their value: steps, single others, and a long stand
+    "steps": "60*3 200*4 1*14 120*4 1*-30 90*4 300*3 40*3.5 1*0 90*3.5",
+    "back": "1000*0 400*3 1*0 400*1 100*0 2000*1 2000*3 400*0",
+    "stand": "100*.7 9000*.1 300*.3",
+}
+
+
+def equal_values_have_no_unit(make: Make) -> None:
+    """Law 4 on runs of equal values, both signs and three scales; by powers of two, which add no rounding."""
+    each = [[run.split("*") for run in runs.split()] for runs in RUNS.values()]
+    parts = [np.concatenate([np.full(int(n), float(value)) for n, value in runs]) for runs in each]
+    keys = [name for name, part in zip(RUNS, parts, strict=True) for _ in part]
+    alone, first = np.concatenate(parts)[:, None], parts[0]
+    beside = np.column_stack([first, np.full(len(first), 7.0), np.roll(first, 30)])
+    engine: EngineName = "numba" if available() else "python"
+    for X, names in ((alone, keys), (beside, None)):
+        label = (np.arange(len(X)) % 97 == 0).astype(float)
+        plain = make(engine).step(X, names, label=label)
+        for a in (-1.0, 2.0**20, -(2.0**-20)):
+            moved = make(engine).step(a * X, names, label=label)
+            assert _same(plain.flag, moved.flag), f"x -> {a:g} x changed a flag among equal values"
+            close = np.isclose(plain.score, moved.score, rtol=0.02, atol=0.02, equal_nan=True)
+            assert close.all(), f"x -> {a:g} x changed a score among equal values"
 
 
 def parameters_are_documented(component: type[Component]) -> None:

@@ -12,6 +12,7 @@ from naive.tail import NaiveTail, NaiveUnit
 
 from clipdetect.components import Params, RawKind
 from clipdetect.jit import Engine, EngineName, available
+from clipdetect.numerics.combine import NEVER_MOVED
 from clipdetect.numerics.tail_fit import NODES, refit
 from clipdetect.thresholds.tail import Tail
 
@@ -48,12 +49,20 @@ def streams(n: int) -> dict[str, np.ndarray]:
         "turned heavy": np.where(np.arange(n) < n // 2, rng.normal(size=n), t3 * np.abs(rng.standard_cauchy(n))),
         "turned light": np.where(np.arange(n) < n // 2, t3, rng.uniform(-1, 1, n)),
         "values": np.where(rng.random(n) < 0.9, -0.1, 5.0) + 0.001 * rng.normal(size=n),
+        "rare ones": np.where(rng.random(n) < 0.02, 0.76, 0.0),
     }
 
 
-@pytest.mark.parametrize("name", list(streams(1)))
+def constants(n: int) -> np.ndarray:
+    """A constant's first change, its next ones in the unit of that, and a jump of ten."""
+    x = np.zeros(n)
+    x[n // 3], x[n // 3 + 1 : n // 3 + 12], x[2 * n // 3] = NEVER_MOVED, 0.76, 7.6
+    return x
+
+
+@pytest.mark.parametrize("name", [*streams(1), "constants", "constants, mirrored"])
 def test_scores_equal_those_of_the_twin(name: str) -> None:
-    x = streams(3000)[name]
+    x = {**streams(3000), "constants": constants(3000), "constants, mirrored": -constants(3000)}[name]
     tail, twin = make(), NaiveTail()
     score, _ = step(tail, fresh(tail), x)
     expected = []
@@ -65,17 +74,18 @@ def test_scores_equal_those_of_the_twin(name: str) -> None:
 
 
 def test_scores_without_a_natural_zero_equal_those_of_the_twin() -> None:
-    x = 5 + 0.01 * np.random.default_rng(2).normal(size=3000)
-    tail, unit, twin = make(kind="level"), NaiveUnit(), NaiveTail(rate=0.03)
-    score, _ = step(tail, fresh(tail), x)
-    expected = []
-    for value in x.tolist():
-        e = unit.step(value)
-        probability = None if e is None else twin.score(e)
-        expected.append(np.nan if probability is None else probability)
-        if e is not None:
-            twin.learn(e)
-    np.testing.assert_allclose(score, expected, rtol=2e-5, atol=1e-12)
+    noise = 5 + 0.01 * np.random.default_rng(2).normal(size=3000)
+    late, moved = np.where(np.arange(3000) < 300, 5.0, noise), np.abs(constants(3000))
+    for x in (noise, late, moved):
+        tail, unit, twin = make(kind="level"), NaiveUnit(), NaiveTail(rate=0.03, signed=False)
+        score, _ = step(tail, fresh(tail), x)
+        expected = []
+        for value in x.tolist():
+            e = unit.step(value)
+            probability = twin.score(e)
+            expected.append(np.nan if probability is None else probability)
+            twin.learn(e, 3.0 if unit.new else None)  # one spread above a location of 2
+        np.testing.assert_allclose(score, expected, rtol=2e-5, atol=1e-12)
 
 
 def bursts(n: int, length: int, seed: int = 3) -> np.ndarray:
@@ -87,14 +97,14 @@ def bursts(n: int, length: int, seed: int = 3) -> np.ndarray:
 def test_scores_of_a_steady_estimator_equal_those_of_the_twin() -> None:
     x = bursts(12_000, 300)
     tail = make(kind="level", steady=True, patience=100)
-    unit, twin = NaiveUnit(pace=0.00005), NaiveTail(rate=0.0001, patience=100, horizon=20_000)
+    unit, twin = NaiveUnit(pace=0.00005), NaiveTail(rate=0.0001, patience=100, horizon=20_000, signed=False)
     score, _ = step(tail, fresh(tail), x)
     expected = []
     for value in x.tolist():
         e = unit.step(value, not twin.held())
         probability = twin.score(e)
         expected.append(np.nan if probability is None else probability)
-        twin.learn(e)
+        twin.learn(e, 3.0 if unit.new else None)
     np.testing.assert_allclose(score, expected, rtol=2e-5, atol=1e-12)
 
 
@@ -131,7 +141,14 @@ def test_peaks_of_a_rhythm_are_learned_as_they_come_back() -> None:
 @pytest.mark.skipif(not available(), reason="needs numba")
 @pytest.mark.parametrize("kind", ["residual", "distance", "level"])
 def test_compiled_and_interpreted_agree_bit_for_bit(kind: RawKind) -> None:
-    cases = [nasty(3, 1500), np.full(200, 7.0), np.tile([1.0, -1.0], 100), np.zeros(200), *streams(600).values()]
+    cases = [
+        nasty(3, 1500),
+        np.full(200, 7.0),
+        np.tile([1.0, -1.0], 100),
+        np.zeros(200),
+        *streams(600).values(),
+        constants(900),
+    ]
     cases += [np.random.default_rng(4).choice([5e-324, 1e-323, -1e-310, 0.0], 300)]
     for x in cases:
         results = []
@@ -291,10 +308,10 @@ def test_repeating_residuals_are_never_flagged(raw: list[float]) -> None:
 
 def test_first_residual_after_zeros_scores_by_how_many_zeros_there_were() -> None:
     tail = make()
-    for zeros, flagged in ((100, 0), (2000, 1)):
+    for zeros, flagged in ((100, 0), (500, 1), (30_000, 1)):
         state = fresh(tail)
         score, flag = step(tail, state, [*[0.0] * zeros, 5.0])
-        assert score[-1] == pytest.approx(np.log10(zeros + 2), rel=1e-5)
+        assert score[-1] == pytest.approx(np.log10(2 * (zeros + 1)), rel=1e-5)
         assert flag[-1] == flagged
         assert not score[32:-1].any()
 

@@ -11,7 +11,7 @@ from clipdetect.components import Estimator, Params, RawKind, Rows, Spec, State
 from clipdetect.jit import kernel
 from clipdetect.numerics.combine import NEVER_MOVED, combine
 from clipdetect.numerics.regression import START, UNREADABLE, follow, insert, middle
-from clipdetect.numerics.rolling import push, quantile
+from clipdetect.numerics.rolling import median_but_zeros, push, quantile
 from clipdetect.numerics.several import limits_of_all
 
 __all__ = ["ClippedSgd"]
@@ -219,7 +219,7 @@ def step_regression(
             if logistic and anything:
                 raw[i] = min(max(value, -1e300), 1e300)
             elif not logistic:
-                sigma = MEDIAN_TO_SIGMA * quantile(k, 2, 0.5, ordered, pushed)
+                sigma = MEDIAN_TO_SIGMA * median_but_zeros(k, 2, ordered, pushed)
                 expected[i, target] = value
                 unit[i, target] = sigma
                 if anything and y == value:

@@ -93,7 +93,7 @@ def step(
             if n >= START:
                 per = TO_SIGMA * max(own, 1e-15 * abs(unit[k, ORIGIN, j] + forecast))  # not below the spacing of floats
                 residual = v - forecast
-                if per > 0.0:
+                if own > 0.0:
                     deviation = clipped_ratio(residual, per)
                     point = signed_log(deviation)
                     u = decades(point, k, j, POINTS, edge, tails)

@@ -9,7 +9,7 @@ import numpy as np
 
 from clipdetect.components import Estimator, Params, Rows, Spec, State, child_state
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import CAUTIOUS, recentre
+from clipdetect.numerics.combine import CAUTIOUS, learned_size, recentre
 
 __all__ = ["Horizons"]
 
@@ -45,7 +45,7 @@ def merge(a, b, slots, learn, restart, constants, location, spread, judged, raw,
             raw[i] = max(a[i], min(location[k, 0] + spread[k, 0] * (u - constants[HANDICAP]), 1e300))
         if learn[i]:
             recentre(a[i], k, 0, constants[SLOW], location, spread, judged)
-            recentre(value, k, 1, constants[FAST], location, spread, judged)
+            recentre(math.log1p(learned_size(b[i])), k, 1, constants[FAST], location, spread, judged)
             judged[k] += 1
 
 

@@ -23,7 +23,7 @@ from clipdetect.numerics.regression import (
     project,
     regressor,
 )
-from clipdetect.numerics.rolling import push, quantile
+from clipdetect.numerics.rolling import median_but_zeros, push
 
 __all__ = ["Linear"]
 
@@ -262,7 +262,7 @@ def step(
         width = 0.0
         own = 0.0
         if begun:
-            own = TO_SIGMA * quantile(k, 0, 0.5, ordered, pushed)
+            own = TO_SIGMA * median_but_zeros(k, 0, ordered, pushed)
             guess, doubtful = predict(k, z, f, variance, theta, covariance, weights, gain)
             width = own * math.sqrt(1.0 + doubtful)
             expected[i, target] = zero[k] + guess
@@ -273,9 +273,11 @@ def step(
                 spacing = 1e-15 * (abs(value) + abs(zero[k]) + abs(guess))  # of floats there
                 for j in range(d):
                     spacing += 1e-13 * abs(z[j + 1] * theta[k, EXPERTS - 1, j + 1])
+                if abs(error) <= spacing:
+                    error = 0.0
                 if error == 0.0:
                     raw[i] = 0.0
-                elif own > 0.0 or spacing >= abs(error):
+                elif own > 0.0:
                     raw[i] = min(max(error / max(width, spacing), -1e300), 1e300)
                 else:
                     raw[i] = math.copysign(NEVER_MOVED, error)
@@ -310,7 +312,7 @@ def step(
                 columns += 1 if j != target and count[k, j] > 0 else 0
             for n in range(START):
                 push(abs(rows[k, n, target] - zero[k]), k, 0, residuals, ordered, pushed)
-            own = TO_SIGMA * quantile(k, 0, 0.5, ordered, pushed)
+            own = TO_SIGMA * median_but_zeros(k, 0, ordered, pushed)
             for n in range(START):
                 for j in range(d):
                     if j != target:

@@ -11,6 +11,7 @@ import numpy as np
 
 from clipdetect.components import Estimator, Params, Rows, Spec, State, Table
 from clipdetect.jit import kernel
+from clipdetect.numerics.geometry import first_move
 from clipdetect.numerics.margin import LARGEST, mix
 from clipdetect.numerics.replay import features, learn
 from clipdetect.numerics.units import (
@@ -157,7 +158,7 @@ def step(
         often = arrived[k] < RENEWED_AT_FIRST or (linear and arrived[k] % RENEWED_EVERY == 0)
         if often and not pooled:
             recentre(k, count, middle, centre, inverse, typical, weights, bias, linear)
-        if fresh or (often and not pooled):
+        if fresh or ((often or first_move(k, count, low, high, unit)) and not pooled):
             renew(k, count, low, high, unit, inverse, spare)
         fill(v, k, centre)
         truth = 0.0 if pooled else label[i]

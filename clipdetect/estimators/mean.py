@@ -12,6 +12,7 @@ from clipdetect.numerics.geometry import (
     EVERY,
     LEVEL_FACTOR,
     SETTLE,
+    first_move,
     forget,
     learn,
     median_range,
@@ -84,7 +85,7 @@ def step(
                 continue
             follow(k, rate, count, low, high, z, mean)
             enter(k, z, count, entered, ring, holes)
-            if opened > 0 or entered[k] <= SETTLE or entered[k] % EVERY == 0:
+            if opened > 0 or entered[k] <= SETTLE or entered[k] % EVERY == 0 or first_move(k, count, low, high, unit):
                 unit[k] = median_range(k, count, low, high, spare)
                 share_units(k, LEVEL_FACTOR, count, low, high, unit, inverse)
 

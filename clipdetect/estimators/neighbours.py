@@ -17,6 +17,7 @@ from clipdetect.numerics.geometry import (
     SETTLE,
     SHAPE,
     SHAPE_FACTOR,
+    first_move,
     forget,
     learn,
     median_range,
@@ -113,7 +114,7 @@ def step(
             if learn(X, i, k, origin, count, low, high, middle, z) == 0:
                 continue
             at = enter(k, z, count, entered, ring, holes)
-            if opened > 0 or entered[k] <= SETTLE or entered[k] % EVERY == 0:
+            if opened > 0 or entered[k] <= SETTLE or entered[k] % EVERY == 0 or first_move(k, count, low, high, unit):
                 unit[k] = median_range(k, count, low, high, spare)
                 if asked == 0 and entered[k] <= SETTLE:
                     chosen[k] = suits(k, seen(k, count), count, low, high, unit)
@@ -171,6 +172,7 @@ def projected_step(
             entered[k] += 1
             n = min(entered[k], ring.shape[2])
             renew = opened > 0 or entered[k] <= SETTLE or entered[k] % EVERY == 0
+            renew = renew or first_move(k, count, low, high, unit)
             if renew:
                 unit[k] = median_range(k, count, low, high, spare)
                 if asked == 0 and entered[k] <= SETTLE:

@@ -8,6 +8,7 @@ import numpy as np
 
 from clipdetect.components import Estimator, Rows, Spec, State, child_state
 from clipdetect.jit import kernel
+from clipdetect.numerics.combine import NEVER_MOVED
 
 __all__ = ["Sum"]
 
@@ -67,6 +68,9 @@ def add(given, logs, slots, learn, restart, location, spread, judged, raw):
                 continue
             if logs[c] and not value > 0.0:  # exactly as expected, which says nothing about the size of the rest
                 total -= CLIP
+            elif logs[c] and value == NEVER_MOVED and judged[k, c] == 0:
+                total += CLIP
+                calibrated(0.0, k, c, SLOW, PULL, learn[i], location, spread, judged)
             elif logs[c]:
                 total += calibrated(math.log(value), k, c, SLOW, PULL, learn[i], location, spread, judged)
             else:

@@ -88,9 +88,14 @@ def step(rows: RowArrays, parameters: Parameters, state: ZscoreState, out: Estim
                         mean[k, j] = 0.0
                         variance[k, j] = 0.0
                     share = max(rate, 1.0 / (n + 1.0))
-                    d = (x - origin[k, j]) - mean[k, j]
-                    mean[k, j] += share * d
-                    variance[k, j] = (1.0 - share) * (variance[k, j] + share * d * d)
+                    v = x - origin[k, j]
+                    d = v - mean[k, j]
+                    moved = mean[k, j] + share * d
+                    mean[k, j] = v if moved == mean[k, j] else moved  # what is left is rounding
+                    if n >= START and variance[k, j] == 0.0:
+                        variance[k, j] = d * d
+                    else:
+                        variance[k, j] = (1.0 - share) * (variance[k, j] + share * d * d)
                     count[k, j] = n + 1
 
 

@@ -29,7 +29,7 @@ PLACED: dict[str, tuple[tuple[int, ...], Any]] = {  # the state of `placed`, for
     "judged": ((), np.int64),
     "last": ((), np.float64),
 }
-NEVER_MOVED = 100.0  # |z| of the first change of a field that was constant
+NEVER_MOVED = 100.0  # |z| of the first change of a field that was constant, whose size is the unit of what comes
 
 
 @kernel
@@ -84,6 +84,24 @@ def recentre(value, k, c, pace, location, spread, judged):
 
 
 @kernel
+def change_after(n):
+    """-log10 of the probability of another value after n equal ones: (1/2) / (n + 1), by Jeffreys' prior."""
+    return math.log10(2.0 * (n + 1.0))
+
+
+@kernel
+def learned_size(raw):
+    """|raw| as it is learned: the first change of a constant has no size yet, and is the unit of the next ones."""
+    return 1.0 if abs(raw) == NEVER_MOVED else abs(raw)
+
+
+@kernel
+def first_change(value, k, location, spread, judged):
+    """Whether `placed` has had nothing but one value of key k until now, and this is another."""
+    return judged[k] > 0 and spread[k, 0] == 0.0 and value != location[k, 0]
+
+
+@kernel
 def placed(value, k, learn, pace, location, spread, judged, last):
     """A raw score of any location as a size: spreads above a clipped location, mapped to (0, inf); then learned.
 
@@ -92,7 +110,10 @@ def placed(value, k, learn, pace, location, spread, judged, last):
     size = positive(centred(value, k, 0, 0.0, location, spread, judged))
     if learn:
         if value != last[k] or judged[k] == 0:  # a repeated value says nothing of the spread
-            recentre(value, k, 0, pace, location, spread, judged)
+            if value == NEVER_MOVED and first_change(value, k, location, spread, judged):
+                spread[k, 0] = 1.0
+            else:
+                recentre(value, k, 0, pace, location, spread, judged)
         last[k] = value
         judged[k] += 1
     return size

@@ -142,6 +142,16 @@ def median_range(k, count, low, high, spare):
 
 
 @kernel
+def first_move(k, count, low, high, unit):
+    """Whether a column has moved, and there is no unit yet: waiting would make every record a first change."""
+    moved = False
+    if not unit[k] > 0.0:
+        for j in range(count.shape[1]):
+            moved = moved or (count[k, j] > 0 and high[k, j] - low[k, j] > LEAST)
+    return moved
+
+
+@kernel
 def suits(k, columns, count, low, high, unit):
     """Which metric suits the ranges of key k: `SHAPE` for many columns of like range, such as pixels."""
     moved = 0

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from clipdetect.jit import kernel
 
+SMALLEST = 5e-324  # above 0
+
 
 @kernel
 def place(value, k, c, filled, ordered):
@@ -56,3 +58,17 @@ def quantile(k, c, q, ordered, count):
     if low + 1 >= filled:
         return ordered[k, c, filled - 1]
     return ordered[k, c, low] + (where - low) * (ordered[k, c, low + 1] - ordered[k, c, low])
+
+
+@kernel
+def median_but_zeros(k, c, ordered, count):
+    """The median of the values above 0, for an exact 0 says nothing of the size of the rest; 0 where there is none."""
+    filled = min(count[k, c], ordered.shape[2])
+    zeros = place(SMALLEST, k, c, filled, ordered)
+    if zeros == filled:
+        return 0.0
+    middle = (filled - zeros - 1) // 2
+    if (filled - zeros) % 2 == 1:
+        return ordered[k, c, zeros + middle]
+    low = ordered[k, c, zeros + middle]
+    return low + 0.5 * (ordered[k, c, zeros + middle + 1] - low)

@@ -23,7 +23,9 @@ LEAST_INDEX = 0.4  # a tail flatter than this over a gap is no tail: even an inf
 OWN_SIDE = 0.2  # of the gross records: a side with as many has to show the gap itself
 LOOSER = 1.5  # by which the fall of both sides together may be steeper than a side's own
 REPEATED = 0.45  # of the records like the one before
-OTHER_SIDE = 0.2  # of the records; with more, records alike are a smooth course, not one value with others beside it
+OTHER_SIDE = 0.12  # of the records; with more, records alike are a smooth course, not one value with others beside it
+UNMET = 0.01  # counts, of records long ago: nothing has ever been as far out
+TRUSTED = 0.5  # of the way from the curve to the law assumed at the start, there, where one value repeats
 MOST_GROSS = 0.10  # a larger far share is a second regime, not corruption
 LEAST_RISE = 1e-3  # per node, so that no two values tie
 IMPOSSIBLE = -1e9
@@ -107,7 +109,7 @@ def refit(k, seen, alike, prior, counts, table, beyond):
     node = NODES
     gross = 0.0
     hidden = 0.0
-    repeats = alike >= REPEATED and min(beyond[0, 0], beyond[1, 0]) < OTHER_SIDE * beyond[2, 0]
+    repeats = alike >= REPEATED and min(beyond[0, 1], beyond[1, 1]) < OTHER_SIDE * beyond[2, 0]
     if not repeats:  # where one value repeats, others are no gross records, however far
         node, gross, hidden = gap(total, beyond)
     eps = gross / total
@@ -130,6 +132,9 @@ def refit(k, seen, alike, prior, counts, table, beyond):
         else:
             d = STEP * (j - last)
             value = -(anchor + slope * d + bend * d * d) / LN10
+            if repeats and beyond[2, j] <= UNMET:
+                assumed = -math.log((beyond[2, j] + weight * prior[j]) / total) / LN10
+                value += TRUSTED * weight / PRIOR_WEIGHT * max(assumed - value, 0.0)
         previous = max(value, previous + LEAST_RISE)
         table[k, j] = previous
     return node

@@ -165,6 +165,9 @@ def start_column(k, j, started, origin, count, low, high, middle, centre):
 
 @kernel
 def renew(k, count, low, high, unit, inverse, spare):
-    """Units of all columns from their ranges. spare: (d,) scratch."""
+    """Units of all columns from their ranges; as long as nothing has moved all are at 0. spare: (d,) scratch."""
     unit[k] = median_range(k, count, low, high, spare)
     share_units(k, FACTOR, count, low, high, unit, inverse)
+    if not unit[k] > 0.0:
+        for j in range(count.shape[1]):
+            inverse[k, j] = 0.0

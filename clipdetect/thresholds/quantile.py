@@ -9,7 +9,7 @@ import numpy as np
 
 from clipdetect.components import Params, Rows, Spec, State, Threshold
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import PACE, PLACED, placed, unplaced
+from clipdetect.numerics.combine import PACE, PLACED, change_after, learned_size, placed, unplaced
 from clipdetect.numerics.pinball import pinball
 from clipdetect.numerics.rounding import six_digits
 
@@ -103,12 +103,12 @@ def step(
         ready = seen[k] >= start
         if not unit[k] > 0.0:  # only zeros until now
             if ready:
-                score[i] = six_digits(math.log10(zeros[k] + 2.0)) if size > 0.0 else 0.0
+                score[i] = six_digits(change_after(zeros[k] * 1.0)) if size > 0.0 else 0.0
                 flag[i] = 1 if score[i] >= limit else 0
             if learn[i]:
                 seen[k] += 1
                 if size > 0.0:
-                    unit[k] = size
+                    unit[k] = learned_size(size)
                     sized[k] = 1
                     seen[k] = min(seen[k], start)
                     for j in range(LEVELS):
@@ -242,7 +242,7 @@ class Quantile(Threshold):
             if unit > 0.0:
                 size = math.exp(state["places"][slot, OWN]) * unit
             else:  # zeros only, so any other value is flagged once there are enough
-                size = 0.0 if math.log10(state["zeros"][slot] + 2.0) >= -math.log10(self.params.rate) else math.nan
+                size = 0.0 if change_after(float(state["zeros"][slot])) >= -math.log10(self.params.rate) else math.nan
             if self.signed:
                 low[i], high[i] = -size, size
             else:

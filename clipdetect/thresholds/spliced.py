@@ -8,7 +8,16 @@ import numpy as np
 
 from clipdetect.components import Params, Rows, Spec, State, Threshold
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import PACE, PLACED, placed, unplaced
+from clipdetect.numerics.combine import (
+    PACE,
+    PLACED,
+    change_after,
+    first_change,
+    learned_size,
+    placed,
+    positive,
+    unplaced,
+)
 from clipdetect.numerics.gpd import by_moments, log_tail
 from clipdetect.numerics.peaks import OTHER_RATE, SCALE_RATE, fall, first_scale, gross_from, order, rescaled
 from clipdetect.numerics.rounding import six_digits
@@ -23,6 +32,7 @@ LN10 = math.log(10.0)
 LN2 = math.log(2.0)
 PEAK, XI, SIGMA, SHARE = 0, 1, 2, 3  # places in `tails`
 KEPT = 0.9  # of the peak: from here on a size is kept, so that a peak that falls a little finds its excesses
+ONE_VALUE = 0.45  # of a side's records in the bin where its tail would begin: they are one value, and it begins beyond
 MOST_GROSS = 0.10  # of the records; more are a second regime
 LEAST_XI, MOST_XI = -0.5, 0.9  # below, the fit is not regular; above, the mean is too rough
 PRIOR, PRIOR_FIRST, PRIOR_FADES = 6.0, 22.0, 500.0  # excesses that the shape below counts for; more at first [records]
@@ -73,7 +83,14 @@ def read(y, k, side, bins, tails):
 
 @kernel
 def count(y, k, side, bins):
-    """One count, shared between the two bins whose middles are around y: the one-hot, smoothed. bins: (K, 2, BINS)."""
+    """One count, shared between the two bins whose middles are around y: the one-hot, smoothed. bins: (K, 2, BINS).
+
+    A zero lies on neither side, and counts half on each.
+    """
+    if y == 0.0:
+        bins[k, 0, 0] += 0.5
+        bins[k, 1, 0] += 0.5
+        return
     at = min(max(y / WIDTH - 0.5, 0.0), BINS - 1.0)
     j = min(int(at), BINS - 2)
     bins[k, side, j] += 1.0 - (at - j)
@@ -105,9 +122,18 @@ def fit(k, side, tail, seen, bins, tails, sizes, kept, y):
     most = int(n * min(0.8, MOST_GROSS * everything / above)) if above > 0.0 else 0
     half = 0.5 * KEPT * tails[k, side, PEAK]
     index = fall(beyond(half, k, side, bins), above) / LN2 if above > 0.0 and half >= 2.0 * WIDTH else 0.0
-    usual = gross_from(y, n, most, index)
-    gross = above * (n - usual) / n if n > 0 else 0.0
-    peak = max(place_of(gross + tail * (whole - gross), k, side, bins), 0.5 * WIDTH) if whole > 0.0 else 2.0
+    usual = n
+    gross = 0.0
+    peak = place_of(tail * whole, k, side, bins) if whole > 0.0 else 2.0
+    share = tail
+    at = min(int(peak / WIDTH), BINS - 2)
+    if bins[k, side, at] > ONE_VALUE * whole:  # and where one value repeats, others are no gross records, however far
+        peak = (at + 1.0) * WIDTH
+        share = min(tail, (beyond(peak, k, side, bins) + 0.5) / (whole + 1.0))
+    else:
+        usual = gross_from(y, n, most, index)
+        gross = above * (n - usual) / n if n > 0 else 0.0
+        peak = max(place_of(gross + tail * (whole - gross), k, side, bins), 0.5 * WIDTH) if whole > 0.0 else 2.0
     peak = min(peak, (BINS - 1.0) * WIDTH)
     m = 0
     for i in range(usual):
@@ -115,7 +141,7 @@ def fit(k, side, tail, seen, bins, tails, sizes, kept, y):
             y[m] = y[i] - peak
             m += 1
     prior = PRIOR + PRIOR_FIRST * PRIOR_FADES / (PRIOR_FADES + seen)
-    mean = prior * PRIOR_MEAN * peak
+    mean = prior * PRIOR_MEAN * max(peak, 1.0)
     for i in range(m):
         mean += min(y[i], 1e290)
     mean /= prior + m
@@ -127,7 +153,7 @@ def fit(k, side, tail, seen, bins, tails, sizes, kept, y):
     tails[k, side, PEAK] = peak
     tails[k, side, XI] = xi
     tails[k, side, SIGMA] = mean * (1.0 - xi)
-    tails[k, side, SHARE] = tail
+    tails[k, side, SHARE] = share
 
 
 @kernel
@@ -177,10 +203,14 @@ def step(
             continue
         e = min(max(e, -1e300), 1e300)
         if not signed:
+            new = first_change(e, k, location, spread, judged)
             e = placed(e, k, learn[i], pace, location, spread, judged, last)
+            like = positive(1.0) if new else e
+        else:
+            like = math.copysign(learned_size(e), e)
         if seen[k] < start:
             if learn[i]:
-                sizes[k, 0, seen[k]] = e
+                sizes[k, 0, seen[k]] = like
                 seen[k] += 1
                 if seen[k] == start:
                     begin(k, start, tail, bins, tails, sizes, kept, scale, y, first)
@@ -190,19 +220,22 @@ def step(
             size = min(abs(e) / scale[k], 1e290)
             score[i] = six_digits(read(size, k, side, bins, tails))
         else:  # nothing but zeros so far
-            score[i] = six_digits(math.log10(min(seen[k] * 1.0, horizon) + 2.0)) if e != 0.0 else 0.0
+            score[i] = six_digits(change_after(seen[k] * 1.0)) if e != 0.0 else 0.0
         flag[i] = 1 if score[i] >= limit else 0
         if not learn[i]:
             continue
         if scale[k] == 0.0:
-            scale[k] = abs(e)
+            scale[k] = abs(like)
             size = 1.0 if e != 0.0 else 0.0
+        elif like != e:
+            size = min(abs(like) / scale[k], 1e290)
         learn_size(size, k, side, bins, tails, sizes, kept)
         seen[k] += 1
         since[k] += 1
         if e != 0.0:  # exact zeros never move the scale
             scale[k] = rescaled(scale[k], size, seen[k], SCALE_RATE if signed else OTHER_RATE)
-        if since[k] >= min(EVERY, max(16, seen[k] // 8)) or (e != 0.0 and tails[k, 0, SHARE] == 0.0):
+        due = since[k] >= min(EVERY, max(16, seen[k] // 8)) or (e != 0.0 and tails[k, 0, SHARE] == 0.0)
+        if due or (flag[i] == 1 and tails[k, side, SHARE] < tail):
             refit(k, since[k], horizon, tail, seen[k] * 1.0, bins, tails, sizes, kept, y)
             since[k] = 0
 

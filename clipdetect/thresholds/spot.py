@@ -8,7 +8,7 @@ import numpy as np
 
 from clipdetect.components import Params, Rows, Spec, State, Threshold
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import PACE, PLACED, placed, unplaced
+from clipdetect.numerics.combine import PACE, PLACED, change_after, learned_size, placed, unplaced
 from clipdetect.numerics.gpd import by_likelihood, excess, log_tail, mean_of
 from clipdetect.numerics.peaks import OTHER_RATE, SCALE_RATE, first_scale, gross_from, order, rescaled
 from clipdetect.numerics.rounding import six_digits
@@ -203,7 +203,7 @@ def step(
                 x = min(x / scale[k], 1e290) if scaled else x
                 score[i] = six_digits(max(read(x, k, body, tail), 0.0))
             else:  # nothing but zeros so far
-                score[i] = six_digits(math.log10(min(tail[k, SEEN], 1e4) + 2.0)) if x != 0.0 else 0.0
+                score[i] = six_digits(change_after(tail[k, SEEN])) if x != 0.0 else 0.0
             alarm = score[i] >= limit
             if alarm:
                 flag[i] = 2 if place[k, INITIAL] < start else 1
@@ -223,7 +223,7 @@ def step(
                 scale[k] = rescaled(scale[k], x, start, SCALE_RATE if signed else OTHER_RATE)
             continue
         if scaled and scale[k] == 0.0 and x != 0.0:
-            scale[k] = x
+            scale[k] = learned_size(x)
             x = 1.0
         if not gross:
             learn_usual(x, k, scaled, every, peaks, horizon, held, body, tail, place, y)

@@ -8,7 +8,16 @@ import numpy as np
 
 from clipdetect.components import Params, Rows, Spec, State, Threshold
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import PACE, PLACED, placed, unplaced
+from clipdetect.numerics.combine import (
+    PACE,
+    PLACED,
+    change_after,
+    first_change,
+    learned_size,
+    placed,
+    positive,
+    unplaced,
+)
 from clipdetect.numerics.rounding import six_digits
 from clipdetect.numerics.tail_fit import FIRST_NODE, LOG_FIRST, NODES, STEP, refit
 
@@ -117,7 +126,7 @@ def read(y, k, table):
 
 
 @kernel
-def begin(k, start, prior, beyond, counts, table, far, scales, sides, seen, since, zeros):
+def begin(k, start, signed, prior, beyond, counts, table, far, alike, before, scales, sides, seen, since, zeros):
     """First fit, from the residuals that the table has held until now."""
     for side in range(2):
         scales[k, side] = side_scale(k, start, side, table)
@@ -136,20 +145,23 @@ def begin(k, start, prior, beyond, counts, table, far, scales, sides, seen, sinc
         if e != 0.0:
             sides[k, side] += 1.0
         count(min(abs(e) / scales[k, side], 1e300), k, side, counts, 1.0)
-    far[k] = refit(k, start, 0.0, prior, counts, table, beyond)
+        if i > 0 and signed and abs(e - before[k]) <= NEAR * max(abs(e), abs(before[k])):
+            alike[k] += 1.0 / start
+        before[k] = e
+    far[k] = refit(k, start, alike[k], prior, counts, table, beyond)
 
 
 @kernel
-def leave_zero(e, k, prior, beyond, counts, table, far, alike, scales, sides, seen, zeros):
+def leave_zero(e, k, horizon, prior, beyond, counts, table, far, alike, scales, sides, seen, zeros):
     """The first residual that is not exactly 0."""
     for j in range(NODES):
         counts[k, 0, j] = 0.0
         counts[k, 1, j] = 0.0
-    counts[k, 0, 0] = zeros[k] * 1.0
+    counts[k, 0, 0] = min(zeros[k] * 1.0, horizon)
     counts[k, 0 if e > 0.0 else 1, ZERO_NODE] = 1.0
     alike[k] = 1.0
     for side in range(2):
-        scales[k, side] = abs(e)
+        scales[k, side] = learned_size(e)
         sides[k, side] = 4.0
     zeros[k] = 0
     seen[k] += 1
@@ -211,7 +223,8 @@ def step(
 
     raw, slots, learn, score, flag: (n,); prior: (48,); beyond: (3, 48) scratch; the rest (K, ...).
     signed: the raw scores are residuals; natural: they are distances, with a 0 of their own; steady: they keep one
-    unit, and a burst of rare ones teaches nothing before it has lasted `patience` records.
+    unit, and a burst of rare ones teaches nothing before it has lasted `patience` records. What is learned of a record
+    is `like` it: the first change of a constant has no size yet.
     """
     for i in range(raw.shape[0]):
         k = slots[i]
@@ -223,28 +236,37 @@ def step(
         if not signed:
             value = min(max(e, -1e300), 1e300)
             same = not natural or abs(value - last[k]) <= NEAR * max(abs(value), abs(last[k]))
+            new = first_change(value, k, location, spread, judged)
             e = placed(value, k, learn[i] and not held, pace, location, spread, judged, last)
-        e = min(max(e, -1e300), 1e300)
+            like = positive(1.0) if new else e
+        else:
+            e = min(max(e, -1e300), 1e300)
+            like = math.copysign(learned_size(e), e)
         if seen[k] < start:
             if learn[i]:
-                table[k, seen[k]] = e
+                table[k, seen[k]] = like
                 seen[k] += 1
                 if seen[k] == start:
-                    begin(k, start, prior, beyond, counts, table, far, scales, sides, seen, since, zeros)
+                    begin(
+                        k, start, signed, prior, beyond, counts, table, far, alike, before, scales, sides, seen, since,
+                        zeros,
+                    )  # fmt: skip
             continue
         if zeros[k] > 0:
-            score[i] = six_digits(math.log10(zeros[k] + 2.0)) if e != 0.0 else 0.0
+            score[i] = six_digits(change_after(zeros[k] * 1.0)) if e != 0.0 else 0.0
             if learn[i]:
                 if e == 0.0:
-                    zeros[k] = min(zeros[k] + 1, int(horizon))
+                    zeros[k] += 1
                 else:
-                    leave_zero(e, k, prior, beyond, counts, table, far, alike, scales, sides, seen, zeros)
+                    leave_zero(e, k, horizon, prior, beyond, counts, table, far, alike, scales, sides, seen, zeros)
         else:
             side = 0 if e >= 0.0 else 1
             y = min(abs(e) / max(scales[k, side], 1e-300), 1e300)
             u = read(y, k, table)
             score[i] = six_digits(u)
             if learn[i]:
+                if like != e:
+                    y = min(abs(like) / max(scales[k, side], 1e-300), 1e300)
                 was = busy[k]
                 busy[k] += ((1.0 if u >= RARE else 0.0) - busy[k]) / BUSY_OVER
                 lasting[k] = lasting[k] + 1 if busy[k] > BUSY else 0
@@ -257,14 +279,16 @@ def step(
                         take_back(k, onset, counts)
                         far[k] = refit(k, seen[k], alike[k], prior, counts, table, beyond)
                 near = same and abs(e - before[k]) <= NEAR * max(abs(e), abs(before[k]))
-                alike[k] += ((1.0 if near else 0.0) - alike[k]) / ALIKE_OVER
+                over = min(ALIKE_OVER, seen[k] + 1.0) if signed else ALIKE_OVER
+                alike[k] += ((1.0 if near else 0.0) - alike[k]) / over
                 before[k] = e
                 watch(u, y, k, far, surprised, watched, low, high)
                 if e != 0.0 and not held:  # exact zeros never move a scale
                     rescale(y, k, side, scale_rate, scales, sides, run)
                 seen[k] += 1
                 since[k] += 1
-                if since[k] >= min(128, max(16, seen[k] // 8)):
+                new = signed and u >= limit and place(y) < far[k]  # a flag, and no gross record
+                if new or since[k] >= min(128, max(16, seen[k] // 8)):
                     keep = 1.0 - since[k] / horizon
                     fade = 1.0 - since[k] / WATCHED
                     if not steady and alike[k] < UNSURE and outdated(k, watched, low, high):
@@ -400,7 +424,7 @@ class Tail(Threshold):
             if state["seen"][slot] < self._start:
                 continue
             if state["zeros"][slot] > 0:
-                y = 0.0 if math.log10(state["zeros"][slot] + 2.0) >= wanted else math.nan
+                y = 0.0 if change_after(float(state["zeros"][slot])) >= wanted else math.nan
             else:
                 y = _inverse(table[i], wanted)
             if self.signed:

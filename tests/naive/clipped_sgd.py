@@ -143,7 +143,8 @@ class Regression:
         if self.t >= 8 and self.target is None:
             raw = value if usable else math.nan
         elif self.t >= 8:
-            expected, scale = value, 1.4826 * float(np.median(self.residuals))
+            moved = [r for r in self.residuals if r > 0]
+            expected, scale = value, 1.4826 * float(np.median(moved)) if moved else 0.0
             if usable:
                 raw = (y - value) / scale if y != value else 0.0
         if usable:

@@ -174,9 +174,9 @@ class Field:
         if self.seen < 8:
             return math.nan
         v, forecast = x - self.origin, self.forecast(time)
-        unit = max(self.unit(), 1.28e-15 * abs(self.origin + forecast))
-        if unit == 0:
+        if self.unit() == 0:  # a constant
             return math.copysign(100.0, v - forecast) if v != forecast else 0.0
+        unit = max(self.unit(), 1.28e-15 * abs(self.origin + forecast))
         self.point = (v - forecast) / unit
         rarity, up, shifted = self.points.decades(self.point), self.point > 0, False
         if self.shifts and self.seen >= 17:

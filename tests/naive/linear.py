@@ -57,6 +57,13 @@ class Expert:
                 self.P[:, j] *= shrink
 
 
+def in_units(errors: np.ndarray, unit: float) -> np.ndarray:
+    """At most a thousand million of them; as many where there is no unit."""
+    if unit > 0:
+        return np.clip(errors / unit, -1e9, 1e9)
+    return np.where(errors == 0, 0.0, np.copysign(1e9, errors))
+
+
 class Linear:
     def __init__(self, d: int, target: int = 0) -> None:
         self.d, self.target = d, target
@@ -76,8 +83,14 @@ class Linear:
     def coefficients(self) -> int:
         return 1 + sum(c.n > 0 for j, c in enumerate(self.columns) if j != self.target)
 
+    def spacing(self, y: float, guess: float, z: np.ndarray) -> float:
+        """What rounding may make of numbers as large as these."""
+        parts = np.abs(z * self.experts[4].theta)[1:].sum()
+        return 1e-15 * (abs(y) + abs(self.zero) + abs(guess)) + 1e-13 * float(parts)
+
     def noise(self) -> float:
-        return 1.4826 * float(np.median(self.residuals))
+        moved = [r for r in self.residuals if r > 0]
+        return 1.4826 * float(np.median(moved)) if moved else 0.0
 
     def judge(self, row: Row) -> tuple[float, float, float]:
         """raw, expected, scale; then the record is learned."""
@@ -90,7 +103,9 @@ class Linear:
             expected, scale = self.zero + guess, self.noise() * math.sqrt(1 + doubt)
             if readable(y):
                 residual = y - self.zero - guess
-                raw = residual / scale if residual != 0 else 0.0
+                if abs(residual) <= self.spacing(y, guess, z):
+                    residual = 0.0
+                raw = 0.0 if residual == 0 else residual / scale if scale > 0 else math.copysign(100.0, residual)
                 self.learn(row, z, residual)
         if readable(y) and self.seen < 8:
             self.rows.append(row)
@@ -121,7 +136,7 @@ class Linear:
         y = row[self.target] - self.zero
         errors = [y - float(e.theta @ z) for e in self.experts]
         variances = np.array([e.variance(z) for e in self.experts])
-        squares = np.array(errors) ** 2 / noise**2
+        squares = in_units(np.array(errors), noise) ** 2
         logs = -0.5 * np.log(1 + variances) - 1.5 * np.log(1 + squares / (1 + variances) / 2)
         weights = self.weights * np.exp(logs - logs.max())
         self.weights = 0.999 * weights / weights.sum() + 0.001 / 5
@@ -150,7 +165,7 @@ class Linear:
             theta, P = mean.copy(), np.zeros_like(self.experts[0].P)
             theta[used] += np.linalg.solve(A, b)
             P[np.ix_(used, used)] = np.linalg.inv(A)
-            weights = 1 / np.maximum(np.abs(y - Z @ theta) / noise, 0.5)
+            weights = 1 / np.maximum(np.abs(in_units(y - Z @ theta, noise)), 0.5)
         self.experts[0].theta, self.experts[0].P = theta, P
 
     def begin(self) -> None:

@@ -84,7 +84,7 @@ class Columns:
         moved = np.sort(size[(self.seen > 0) & (size > 1e-300)])
         median = moved[len(moved) // 2] if len(moved) else 0.0
         own = np.where(size > 1e-300, np.maximum(np.minimum(median, size * 10), size / 10), median)
-        self.inverse = np.where(self.seen > 0, np.where(own > 0, 1 / np.where(own > 0, own, 1), 1.0), self.inverse)
+        self.inverse = np.where(self.seen > 0, np.where(own > 0, 1 / np.where(own > 0, own, 1), 0.0), self.inverse)
 
     def follow(self, norm: float) -> None:
         if self.typical == 0:
@@ -158,7 +158,8 @@ class Model:
             moved, c.centre = (c.mean - c.centre) * c.inverse, c.mean.copy()
             if self.projection is None and c.typical > 0:
                 self.b += self.w @ moved / c.typical
-        if often or fresh:
+        first = self.reference is None and (c.high > c.low).any() and not c.inverse.any()
+        if often or fresh or first:
             c.renew()
         if self.reference is not None:
             label = 0.0

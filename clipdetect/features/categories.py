@@ -9,7 +9,7 @@ import numpy as np
 from clipdetect.components import Feature, Input, Rows, Spec, State
 from clipdetect.numerics.categories import field_of, is_text, values
 from clipdetect.numerics.hashing import category
-from clipdetect.numerics.rarity import RarityState, Values, growth, one_in, rarities
+from clipdetect.numerics.rarity import RarityState, RarityRows, growth, one_in, rarities
 from clipdetect.numerics.words import cut, matching
 
 __all__ = ["Categories"]
@@ -81,7 +81,7 @@ class Categories(Feature):
             own = self.state_arrays(state)
             of_fields = RarityState(*[array.reshape(-1, *array.shape[2:]) for array in own])
             each = values(np.stack(columns, axis=1), NONE).ravel()
-            block = Values(each, np.zeros(n * m, np.int64), tables, np.repeat(rows.learn, m))
+            block = RarityRows(each, np.zeros(n * m, np.int64), tables, np.repeat(rows.learn, m))
             self.run(rarities, n * m, block, growth(self.half_life), of_fields, out.reshape(-1))
         return out
 

@@ -24,7 +24,7 @@ class DiffState(NamedTuple):
     seen: np.ndarray  # (K, m) int64, 1 where there is one
 
 
-class Parameters(NamedTuple):
+class DiffParameters(NamedTuple):
     """The settings."""
 
     per_second: bool  # divide by the seconds since then
@@ -32,7 +32,7 @@ class Parameters(NamedTuple):
 
 
 @kernel
-def differences(rows: RowArrays, parameters: Parameters, state: DiffState, out: np.ndarray) -> None:
+def differences(rows: RowArrays, parameters: DiffParameters, state: DiffState, out: np.ndarray) -> None:
     """Into out (n, m) each value of X (n, m) minus the key's last one, per second where asked for.
 
     A value at the same time as the last is skipped, an older one only replaces it.
@@ -119,7 +119,7 @@ class Diff(Feature):
         out = np.full((len(slots), len(columns)), np.nan)
         if columns:
             block = rows.arrays(slots)._replace(X=np.stack(columns, axis=1))
-            parameters = Parameters(self.per_second, self.counter)
+            parameters = DiffParameters(self.per_second, self.counter)
             self.run(differences, len(slots), block, parameters, self.state_arrays(state), out)
         return out
 

@@ -26,7 +26,7 @@ class DistinctState(NamedTuple):
     seen: np.ndarray  # (K, buckets) time at which a value last fell into a bucket, 0 = never [s]
 
 
-class Parameters(NamedTuple):
+class DistinctParameters(NamedTuple):
     """The settings."""
 
     window: float  # the time it looks back [s]
@@ -41,7 +41,7 @@ def linear(buckets: float, filled: float) -> float:
 
 @kernel
 def distincts(
-    values: np.ndarray, rows: RowArrays, parameters: Parameters, state: DistinctState, out: np.ndarray
+    values: np.ndarray, rows: RowArrays, parameters: DistinctParameters, state: DistinctState, out: np.ndarray
 ) -> None:
     """Into out (n,) the values seen in the last `window` seconds, this row's included. values: (n,) int64."""
     time, slots, learn = rows.time, rows.slots, rows.learn
@@ -134,7 +134,7 @@ class Distinct(Feature):
             values = joined(values, each)
         out = np.full((len(slots), 1), np.nan)
         self.run(
-            distincts, len(slots), values, rows.arrays(slots), Parameters(self._seconds, self.log),
+            distincts, len(slots), values, rows.arrays(slots), DistinctParameters(self._seconds, self.log),
             self.state_arrays(state), out[:, 0],
         )  # fmt: skip
         return out

@@ -30,7 +30,7 @@ class HourState(NamedTuple):
     behind: np.ndarray  # (K,) int64, records in a row behind the clock and one more, 0 = fresh
 
 
-class Parameters(NamedTuple):
+class HourParameters(NamedTuple):
     """The settings."""
 
     offset: float  # added to UTC [h]
@@ -38,7 +38,7 @@ class Parameters(NamedTuple):
 
 
 @kernel
-def hours(rows: RowArrays, parameters: Parameters, state: HourState, out: np.ndarray) -> None:
+def hours(rows: RowArrays, parameters: HourParameters, state: HourState, out: np.ndarray) -> None:
     """Into out (n,) the hour, unwrapped to within half a period of the key's usual one."""
     time, slots, learn = rows.time, rows.slots, rows.learn
     offset, period = parameters.offset, parameters.period
@@ -111,7 +111,7 @@ class Hour(Feature):
     def step(self, state: State, slots: np.ndarray, columns: Sequence[np.ndarray], rows: Rows) -> np.ndarray:
         out = np.full((len(slots), 1), np.nan)
         offset = self.offset + (72.0 if self.weekly else 0.0)  # the epoch began on a Thursday
-        parameters = Parameters(offset, self._period)
+        parameters = HourParameters(offset, self._period)
         self.run(hours, len(slots), rows.arrays(slots), parameters, self.state_arrays(state), out[:, 0])
         return out
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from clipdetect.components import Feature, Input, Rows, Spec, State
 from clipdetect.numerics.hashing import category, joined
-from clipdetect.numerics.rarity import RarityState, Values, growth, one_in, rarities
+from clipdetect.numerics.rarity import RarityState, RarityRows, growth, one_in, rarities
 from clipdetect.numerics.words import cut, several, whose
 
 __all__ = ["Rare"]
@@ -108,7 +108,7 @@ class Rare(Feature):
             values = joined(contexts, values)
         out = np.full((n, 1), np.nan)
         self.run(
-            rarities, n, Values(values, contexts, slots, rows.learn), growth(self.half_life),
+            rarities, n, RarityRows(values, contexts, slots, rows.learn), growth(self.half_life),
             self.state_arrays(state), out[:, 0],
         )  # fmt: skip
         return out

@@ -37,7 +37,7 @@ class WindowedState(NamedTuple):
     ring: np.ndarray  # (K, PARTS + 1) sum of each
 
 
-class Parameters(NamedTuple):
+class RateParameters(NamedTuple):
     """The settings."""
 
     window: float  # the time it looks back [s]
@@ -45,7 +45,9 @@ class Parameters(NamedTuple):
 
 
 @kernel
-def decayed(weights: np.ndarray, rows: RowArrays, parameters: Parameters, state: DecayedState, out: np.ndarray) -> None:
+def decayed(
+    weights: np.ndarray, rows: RowArrays, parameters: RateParameters, state: DecayedState, out: np.ndarray
+) -> None:
     """Into out (n,) the sum of the weights (n,), each fading by exp(-age / window), this row's included."""
     time, slots, learn = rows.time, rows.slots, rows.learn
     window, log = parameters.window, parameters.log
@@ -66,7 +68,7 @@ def decayed(weights: np.ndarray, rows: RowArrays, parameters: Parameters, state:
 
 @kernel
 def windowed(
-    weights: np.ndarray, rows: RowArrays, parameters: Parameters, state: WindowedState, out: np.ndarray
+    weights: np.ndarray, rows: RowArrays, parameters: RateParameters, state: WindowedState, out: np.ndarray
 ) -> None:
     """Into out (n,) the sum of the weights (n,) of the last `window` seconds, this row's included.
 
@@ -180,7 +182,7 @@ class Rate(Feature):
         out = np.full((n, 1), np.nan)
         self.run(
             decayed if self.shape == "decay" else windowed, n, weights, rows.arrays(slots),
-            Parameters(self._seconds, self.log), self.state_arrays(state), out[:, 0],
+            RateParameters(self._seconds, self.log), self.state_arrays(state), out[:, 0],
         )  # fmt: skip
         return out
 

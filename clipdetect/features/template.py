@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from clipdetect.components import Feature, Input, Rows, Spec, State
-from clipdetect.numerics.rarity import RarityState, Values, growth, one_in, rarities
+from clipdetect.numerics.rarity import RarityState, RarityRows, growth, one_in, rarities
 from clipdetect.numerics.words import cut, whose
 
 __all__ = ["Template"]
@@ -75,7 +75,7 @@ class Template(Feature):
         n = len(slots)
         out = np.full((n, 1), np.nan)
         self.run(
-            rarities, n, Values(columns[0], np.zeros(n, np.int64), slots, rows.learn), growth(self.half_life),
+            rarities, n, RarityRows(columns[0], np.zeros(n, np.int64), slots, rows.learn), growth(self.half_life),
             self.state_arrays(state), out[:, 0],
         )  # fmt: skip
         return out

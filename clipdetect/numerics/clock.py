@@ -23,7 +23,7 @@ def tick(t: float, k: int, learn: bool, clock: np.ndarray, behind: np.ndarray) -
     if late and behind[k] < ADJUST:
         if learn:
             behind[k] += 1
-        return clock[k]  # type: ignore[no-any-return]
+        return clock[k]
     if learn:
         clock[k] = t
         behind[k] = 1

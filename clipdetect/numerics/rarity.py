@@ -13,7 +13,7 @@ WAYS = 4  # places in each of the two sets that a value may stand in
 REBASE = 1e6  # weight of a new record at which all counts are brought back to the unit of now
 
 
-class Values(NamedTuple):
+class RarityRows(NamedTuple):
     """A block of values whose rarity is asked for."""
 
     values: np.ndarray  # (n,) int64, -1 missing
@@ -82,7 +82,7 @@ def driven_out(k: int, value: int, tags: np.ndarray, counts: np.ndarray) -> floa
 
 
 @kernel
-def rarities(rows: Values, growth: float, state: RarityState, out: np.ndarray) -> None:
+def rarities(rows: RarityRows, growth: float, state: RarityState, out: np.ndarray) -> None:
     """Into out (n,) -log10 of the share of each value in the records of its context before it.
 
     growth: by how much each record weighs more than the one before it.

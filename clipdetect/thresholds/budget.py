@@ -17,7 +17,7 @@ __all__ = ["Budget"]
 UNITS = {"distance": 1.0, "residual": 12.0}  # raw score that is one of evidence; 4.3 deviations then are a flag
 
 
-class Constants(NamedTuple):
+class BudgetConstants(NamedTuple):
     """Numbers that were chosen rather than derived."""
 
     hold: float = 100.0  # records in which what was reported last fades to 37%
@@ -34,19 +34,19 @@ class BudgetState(NamedTuple):
     alarms: np.ndarray  # (K,) what is left of the alarms
 
 
-class Parameters(NamedTuple):
+class BudgetParameters(NamedTuple):
     """The settings."""
 
     unit: float  # raw score that is an evidence of 1
     keep: float  # what is left of an alarm after one record
     fade: float  # what is left of a report after one record
-    more: float  # as in `Constants`, like the next two
+    more: float  # as in `BudgetConstants`, like the next two
     price: float
     limit: float
 
 
 @kernel
-def step(rows: RawArrays, parameters: Parameters, state: BudgetState, out: Verdicts) -> None:
+def step(rows: RawArrays, parameters: BudgetParameters, state: BudgetState, out: Verdicts) -> None:
     """Score and flag each raw value, then learn it."""
     raw, slots, learn = rows.raw, rows.slots, rows.learn
     unit, keep, fade = parameters.unit, parameters.keep, parameters.fade
@@ -108,13 +108,13 @@ class Budget(Threshold):
     state_class = BudgetState
     scale_free = False  # what is not news has a score of 0, however strange
 
-    def __init__(self, limit: float = Constants().limit, unit: float = 0.0) -> None:
+    def __init__(self, limit: float = BudgetConstants().limit, unit: float = 0.0) -> None:
         if not 0.0 < limit < 1.0:
             raise ValueError(f"limit must be between 0 and 1, got {limit}")
         if not 0.0 <= unit < math.inf:
             raise ValueError(f"unit must be > 0, or 0 for its own choice, got {unit}")
         self.limit, self.unit = limit, unit
-        self.constants = Constants(limit=limit)
+        self.constants = BudgetConstants(limit=limit)
 
     def check(self, params: Params) -> None:
         super().check(params)
@@ -124,7 +124,7 @@ class Budget(Threshold):
     def bind(self, fields: Sequence[str], params: Params) -> None:
         super().bind(fields, params)
         c = self.constants
-        self._parameters = Parameters(
+        self._parameters = BudgetParameters(
             unit=float(self.unit or UNITS[params.raw_kind]),
             keep=math.exp(-params.rate / c.memory),
             fade=math.exp(-1.0 / c.hold),

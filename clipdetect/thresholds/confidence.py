@@ -40,14 +40,14 @@ class ConfidenceState(NamedTuple):
     judged: np.ndarray  # (K,) int64, records that location and spread have learned
 
 
-class Times(NamedTuple):
+class ConfidenceTimes(NamedTuple):
     """When a count of records above is surprising in a generation."""
 
     many: np.ndarray  # (kept + 1,) int64, k of them are too many before many[k] records
     few: np.ndarray  # (kept + 1,) int64, and too few from few[k] on
 
 
-class BlockTimes(NamedTuple):
+class ConfidenceBlockTimes(NamedTuple):
     """And when it is in a block."""
 
     patience: int  # records above the limit within a block before a shift upwards is believed
@@ -56,7 +56,7 @@ class BlockTimes(NamedTuple):
     few: np.ndarray  # (BLOCKS, counts) int64
 
 
-class Centre(NamedTuple):
+class ConfidenceCentre(NamedTuple):
     """The last arrays of `ConfidenceState`."""
 
     location: np.ndarray
@@ -64,7 +64,7 @@ class Centre(NamedTuple):
     judged: np.ndarray
 
 
-class Parameters(NamedTuple):
+class ConfidenceParameters(NamedTuple):
     """The settings."""
 
     placed: bool  # whether raw scores have a zero of their own
@@ -92,11 +92,13 @@ def size(x: float, k: int, placed: bool, location: np.ndarray, spread: np.ndarra
     """The positive form of a raw score: itself, or where it has no zero, its centred form."""
     if placed:
         return max(x, 0.0)
-    return positive(centred(x, k, 0, 0.0, location, spread, judged))  # type: ignore[no-any-return]
+    return positive(centred(x, k, 0, 0.0, location, spread, judged))
 
 
 @kernel
-def score_of(x: float, k: int, g: int, placed: bool, top: np.ndarray, given: np.ndarray, centre: Centre) -> float:
+def score_of(
+    x: float, k: int, g: int, placed: bool, top: np.ndarray, given: np.ndarray, centre: ConfidenceCentre
+) -> float:
     """-log10 of the share of generation g at or above x: exact at the kept values, on a log axis between and beyond.
 
     Below the smallest kept value it falls in proportion to the positive form of x, which only keeps the order.
@@ -130,7 +132,14 @@ def score_of(x: float, k: int, g: int, placed: bool, top: np.ndarray, given: np.
 
 @kernel
 def insert(
-    x: float, k: int, g: int, top: np.ndarray, given: np.ndarray, fewest: np.ndarray, most: np.ndarray, times: Times
+    x: float,
+    k: int,
+    g: int,
+    top: np.ndarray,
+    given: np.ndarray,
+    fewest: np.ndarray,
+    most: np.ndarray,
+    times: ConfidenceTimes,
 ) -> None:
     """Put x among the largest of generation g, and bring its ranks up to date. The arrays are the state's."""
     many, few = times.many, times.few
@@ -172,7 +181,7 @@ def lower(k: int, g: int, top: np.ndarray, given: np.ndarray, most: np.ndarray) 
 @kernel
 def shifted(
     x: float, k: int, low: float, high: float, seen: np.ndarray, above: np.ndarray, reference: np.ndarray,
-    times: BlockTimes,
+    times: ConfidenceBlockTimes,
 ) -> bool:  # fmt: skip
     """Whether some block of recent records cannot have the quantile that was known when it began.
 
@@ -206,7 +215,7 @@ def shifted(
 
 @kernel
 def step(
-    rows: RawArrays, parameters: Parameters, times: Times, block_times: BlockTimes, state: ConfidenceState,
+    rows: RawArrays, parameters: ConfidenceParameters, times: ConfidenceTimes, block_times: ConfidenceBlockTimes, state: ConfidenceState,
     out: Verdicts,
 ) -> None:  # fmt: skip
     """Score and decide each raw value, then learn it."""
@@ -216,7 +225,7 @@ def step(
     top, given, fewest, most = state.top, state.given, state.fewest, state.most
     lead, seen, above, reference = state.lead, state.seen, state.above, state.reference
     location, spread, judged = state.location, state.spread, state.judged
-    centre = Centre(location, spread, judged)
+    centre = ConfidenceCentre(location, spread, judged)
     score, flag = out.score, out.flag
     for i in range(raw.shape[0]):
         if not math.isfinite(raw[i]):
@@ -362,7 +371,7 @@ class Confidence(Threshold):
     def _tables(self, rate: float) -> None:
         """First times for a generation and for the blocks, and how many records a generation lives."""
         many, few = first_times(self.bound, rate, self.alpha, self.kept + 1, NEVER - 1)
-        self._times = Times(many, few)
+        self._times = ConfidenceTimes(many, few)
         lives = int(min(self.horizon, many[self.kept] - 1))
         self._half = max(lives // 2, 1)
         ratio = (max(lives, SHORTEST) / SHORTEST) ** (1.0 / (BLOCKS - 1))
@@ -371,7 +380,7 @@ class Confidence(Threshold):
         width = 2 + max(most_above(self.bound, rate, a, n) for a, n in zip(alphas, lengths.tolist(), strict=True))
         pairs = [first_times(self.bound, rate, a, width, n) for a, n in zip(alphas, lengths.tolist(), strict=True)]
         block_many, block_few = (np.array([pair[side] for pair in pairs]) for side in range(2))
-        self._block_times = BlockTimes(int(self.patience), lengths, block_many, block_few)
+        self._block_times = ConfidenceBlockTimes(int(self.patience), lengths, block_many, block_few)
 
     def check(self, params: Params) -> None:
         super().check(params)
@@ -415,7 +424,7 @@ class Confidence(Threshold):
 
     def step(self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows) -> Verdicts:
         out = Verdicts.none(len(raw))
-        parameters = Parameters(
+        parameters = ConfidenceParameters(
             placed=self.params.raw_kind != "level",
             pace=PACE[self.params.steady],
             start=min(self.params.warmup, START),

@@ -26,7 +26,7 @@ class ConformalState(NamedTuple):
     moved: np.ndarray  # (K,) how far the limit is from the one asked for [decades]
 
 
-class Parameters(NamedTuple):
+class ConformalParameters(NamedTuple):
     """The settings."""
 
     rate: float  # wanted share of flags
@@ -53,7 +53,9 @@ def shifted(s: float, at: float, wanted: float, overdrawn: bool) -> float:
 
 
 @kernel
-def step(given: np.ndarray, rows: RawArrays, parameters: Parameters, state: ConformalState, out: Verdicts) -> None:
+def step(
+    given: np.ndarray, rows: RawArrays, parameters: ConformalParameters, state: ConformalState, out: Verdicts
+) -> None:
     """Judge each score by its key's limit, then move the limit. given: (n,) scores of the inner threshold.
 
     out: with flag 2 where the inner threshold abstains, which counts for nothing.
@@ -154,7 +156,7 @@ class Conformal(Threshold):
         given, inner = self.of.step(child_state(state, "of"), slots, raw, rows)
         wanted = -math.log10(self.params.rate)
         out = Verdicts(np.full(len(raw), np.nan), np.where(inner == 2, inner, 0).astype(np.int8))
-        parameters = Parameters(
+        parameters = ConformalParameters(
             float(self.params.rate), float(self.gamma), float(self.rise), min(LULL, wanted), wanted, *_around(wanted)
         )
         self.run(step, len(raw), given, RawArrays(raw, slots, rows.learn), parameters, self.state_arrays(state), out)

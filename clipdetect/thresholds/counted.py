@@ -32,7 +32,7 @@ class CountedState(NamedTuple):
     total: np.ndarray  # (K,) sum of the bins
 
 
-class Parameters(NamedTuple):
+class CountedParameters(NamedTuple):
     """The settings."""
 
     prior: float  # what the prior counts for at first, > 0 [records]
@@ -77,7 +77,7 @@ def score_of(state: CountedState, k: int, x: float, prior: float) -> float:
 
 
 @kernel
-def step(rows: RawArrays, share: np.ndarray, parameters: Parameters, state: CountedState, out: Verdicts) -> None:
+def step(rows: RawArrays, share: np.ndarray, parameters: CountedParameters, state: CountedState, out: Verdicts) -> None:
     """Score each raw value, then count it. share: (n,) what a flagged record counts for."""
     raw, slots, learn = rows.raw, rows.slots, rows.learn
     prior, horizon, limit = parameters.prior, parameters.horizon, parameters.limit
@@ -166,7 +166,7 @@ class Counted(Threshold):
 
     def step(self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows) -> Verdicts:
         out = Verdicts.none(len(raw))
-        parameters = Parameters(float(self.prior), float(self.horizon), -math.log10(self.params.rate))
+        parameters = CountedParameters(float(self.prior), float(self.horizon), -math.log10(self.params.rate))
         share = np.ones(len(raw)) if self._counter < 0 else 1.0 / np.fmax(rows.X[:, self._counter], 1.0)
         self.run(step, len(raw), RawArrays(raw, slots, rows.learn), share, parameters, self.state_arrays(state), out)
         return out

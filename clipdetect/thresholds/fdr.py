@@ -25,7 +25,7 @@ class FdrState(NamedTuple):
     waiting: np.ndarray  # (K,) int64, alarms of the last `lag` records as bits
 
 
-class Parameters(NamedTuple):
+class FdrParameters(NamedTuple):
     """The settings."""
 
     level: float  # wanted share of false alarms among all, in (0, 1)
@@ -37,7 +37,7 @@ class Parameters(NamedTuple):
 
 
 @kernel
-def allowed(state: FdrState, k: int, parameters: Parameters) -> float:
+def allowed(state: FdrState, k: int, parameters: FdrParameters) -> float:
     """alpha, the largest p-value that is an alarm now."""
     earned, memory = state.earned, parameters.memory
     total = parameters.smoothing / memory
@@ -53,7 +53,7 @@ def allowed(state: FdrState, k: int, parameters: Parameters) -> float:
 
 
 @kernel
-def step(rows: RawArrays, parameters: Parameters, state: FdrState, out: Verdicts) -> None:
+def step(rows: RawArrays, parameters: FdrParameters, state: FdrState, out: Verdicts) -> None:
     """Decide each score, then earn from alarms. out: with the scores of the threshold inside."""
     slots, learn = rows.slots, rows.learn
     knee, trust = parameters.knee, parameters.trust
@@ -165,7 +165,7 @@ class Fdr(Threshold):
         self.of = of
         self.level, self.memory, self.smoothing, self.lag = level, memory, smoothing, lag
         self.resolved, self.trust = resolved, trust
-        self._parameters = Parameters(
+        self._parameters = FdrParameters(
             float(level), float(smoothing), float(memory), int(lag), math.log10(resolved), float(trust)
         )
 

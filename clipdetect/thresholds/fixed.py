@@ -14,7 +14,7 @@ from clipdetect.numerics.rounding import six_digits
 __all__ = ["Fixed"]
 
 
-class Parameters(NamedTuple):
+class FixedParameters(NamedTuple):
     """The settings."""
 
     signed: bool  # whether raw scores are residuals
@@ -22,7 +22,7 @@ class Parameters(NamedTuple):
 
 
 @kernel
-def step(raw: np.ndarray, parameters: Parameters, out: Verdicts) -> None:
+def step(raw: np.ndarray, parameters: FixedParameters, out: Verdicts) -> None:
     """Score and flag each raw value. raw: (n,)."""
     signed, limit = parameters.signed, parameters.limit
     score, flag = out.score, out.flag
@@ -67,7 +67,7 @@ class Fixed(Threshold):
 
     def step(self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows) -> Verdicts:
         out = Verdicts.none(len(raw))
-        self.run(step, len(raw), raw, Parameters(self.signed, float(self.limit)), out)
+        self.run(step, len(raw), raw, FixedParameters(self.signed, float(self.limit)), out)
         return out
 
     def limits(self, state: State, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

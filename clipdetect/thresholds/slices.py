@@ -50,7 +50,7 @@ class SlicesShared(NamedTuple):
     tally: np.ndarray  # (14,) int64, the others
 
 
-class Parameters(NamedTuple):
+class SlicesParameters(NamedTuple):
     """The settings."""
 
     warmup: int  # raw scores a key must have given before it is judged
@@ -63,7 +63,7 @@ class Parameters(NamedTuple):
 
 
 @kernel
-def operating_point(state: SlicesState, k: int, shared: SlicesShared, parameters: Parameters) -> float:
+def operating_point(state: SlicesState, k: int, shared: SlicesShared, parameters: SlicesParameters) -> float:
     """Probability up to which key k's next record is flagged."""
     levels, horizon = shared.levels, parameters.horizon
     own: float = state.weight[k] * math.exp((state.last[k] - shared.tally[CLOCK] - 1.0) / horizon) + 1.0
@@ -73,7 +73,7 @@ def operating_point(state: SlicesState, k: int, shared: SlicesShared, parameters
 
 
 @kernel
-def control(p: float, shared: SlicesShared, parameters: Parameters) -> None:
+def control(p: float, shared: SlicesShared, parameters: SlicesParameters) -> None:
     """One step of the common level, so that the operating points met by records come to the rate on average."""
     levels, tally, rate = shared.levels, shared.tally, parameters.rate
     tally[SCORED] += 1
@@ -111,7 +111,7 @@ def close_window(share: float, shared: SlicesShared, patience: int) -> None:
 
 
 @kernel
-def guard(shared: SlicesShared, parameters: Parameters) -> None:
+def guard(shared: SlicesShared, parameters: SlicesParameters) -> None:
     """After each scored record: begin a hold as soon as a whole window's worth is far exceeded, or close the window."""
     levels, tally = shared.levels, shared.tally
     rate, window = parameters.rate, parameters.window
@@ -158,7 +158,9 @@ def granted(state: SlicesState, k: int, p: float, strange: bool, tally: np.ndarr
 
 
 @kernel
-def step(rows: RawArrays, parameters: Parameters, state: SlicesState, shared: SlicesShared, out: Verdicts) -> None:
+def step(
+    rows: RawArrays, parameters: SlicesParameters, state: SlicesState, shared: SlicesShared, out: Verdicts
+) -> None:
     """Decide on each scored record in order.
 
     out: with the child's scores and decisions, of which abstentions stay.
@@ -300,10 +302,10 @@ class Slices(Threshold):
         return max(self.cap if self.cap > 0.0 else min(10.0 * rate, 0.5), rate)
 
     @property
-    def _parameters(self) -> Parameters:
+    def _parameters(self) -> SlicesParameters:
         rate = float(self.params.rate)
         window = math.ceil(WINDOW / rate)
-        return Parameters(
+        return SlicesParameters(
             self.params.warmup, rate, self._cap, float(self.burst), float(self.horizon), window, self.patience
         )
 

@@ -102,6 +102,20 @@ class Estimates(NamedTuple):
         return cls(np.full(n, np.nan), np.full((n, d), np.nan), np.full((n, d), np.nan))
 
 
+class Shares(NamedTuple):
+    """The same with the share of each field."""
+
+    raw: np.ndarray  # (n,)
+    expected: np.ndarray  # (n, d)
+    scale: np.ndarray  # (n, d)
+    share: np.ndarray  # (n, d) float64, of a field in the raw score, 0 to 1; NaN where none
+
+    @classmethod
+    def none(cls, rows: Rows) -> Shares:
+        """No opinion on any of the rows."""
+        return cls(*Estimates.none(rows), np.full(rows.X.shape, np.nan))
+
+
 class Verdicts(NamedTuple):
     """What a threshold's kernel says of a block: `Threshold.step` returns it."""
 

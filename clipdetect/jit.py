@@ -28,6 +28,10 @@ EngineName = Literal["auto", "python", "numba"]
 PAYS_AFTER = 0.3  # interpreted kernel seconds after which loading the compiler pays (ski rental)
 SLOW_RECORD = 0.005  # a single record that costs more than this is compiled at once [s]
 
+# Kernels make no arrays: without counted references an array of a call costs nothing. A helper is always inlined: a
+# call would copy some eight words for each array of a NamedTuple, whether it is used or not.
+OPTIONS = {"nogil": True, "_nrt": False, "forceinline": True}
+
 
 class Kernel:
     """A plain function until numba is asked for; callable from another kernel in either engine."""
@@ -48,10 +52,10 @@ class Kernel:
             folder = cache.folder(self)
             if folder is not None:
                 numba.config.CACHE_DIR = str(folder)
-            try:  # kernels make no arrays: without counted references an array of a call costs nothing
-                self._compiled = numba.njit(self.function, cache=folder is not None, nogil=True, _nrt=False)
+            try:
+                self._compiled = numba.njit(self.function, cache=folder is not None, **OPTIONS)
             except RuntimeError:  # nowhere to write a cache
-                self._compiled = numba.njit(self.function, nogil=True, _nrt=False)
+                self._compiled = numba.njit(self.function, **OPTIONS)
         return self._compiled
 
     @property
@@ -172,8 +176,8 @@ def _view(argument: Any) -> Any:
     """What an interpreted kernel gets: arrays as memoryviews, in NamedTuples too."""
     if isinstance(argument, np.ndarray):
         return memoryview(argument)  # type: ignore[arg-type]
-    if isinstance(argument, tuple):
-        return type(argument)(*map(_view, argument))
+    if hasattr(argument, "_make"):
+        return argument._make(map(_view, argument))
     return argument
 
 
@@ -181,8 +185,8 @@ def _empty(argument: Any) -> Any:
     """An argument of the same type without a row."""
     if isinstance(argument, np.ndarray):
         return argument[:0].copy()
-    if isinstance(argument, tuple):
-        return type(argument)(*map(_empty, argument))
+    if hasattr(argument, "_make"):
+        return argument._make(map(_empty, argument))
     return argument
 
 

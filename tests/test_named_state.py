@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import pytest
 
+import clipdetect
 from clipdetect import registry
 from clipdetect.components import NoArrays, Params
 
+FOLDERS = ("changepoints", "estimators", "features", "numerics", "thresholds")
 KINDS = ("feature", "changepoint", "estimator", "threshold")
 SPECS = [
     *[(kind, name) for kind in KINDS for name in registry.names(kind)],
@@ -21,11 +26,7 @@ BY_POSITION = {  # components whose kernels still take their arrays one by one
     "estimator clipped_sgd",
     "estimator evidence",
     "estimator extremes",
-    "estimator fields",
     "estimator forecast",
-    "estimator forest",
-    "estimator horizons",
-    "estimator level",
     "estimator linear",
     "estimator logistic",
     "estimator mean",
@@ -56,3 +57,17 @@ def test_the_classes_can_be_found_by_their_names(kind, spec):
     for each in (component.state_class, component.shared_class):
         module = __import__(each.__module__, fromlist=[each.__name__])
         assert getattr(module, each.__name__) is each
+
+
+def test_a_tuple_of_arrays_has_a_name_of_its_own():
+    """The compiler tells tuples apart by the names of class and fields; where two are alike, each call takes .4 ms."""
+    found = {}
+    root = Path(clipdetect.__file__).parent
+    for path in [
+        root / "components.py",
+        *(path for folder in FOLDERS for path in sorted((root / folder).glob("*.py"))),
+    ]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef) and "NamedTuple" in [getattr(base, "id", "") for base in node.bases]:
+                found.setdefault(node.name, []).append(path.name)
+    assert [(name, files) for name, files in found.items() if len(files) > 1] == []

@@ -29,13 +29,13 @@ class ZscoreState(NamedTuple):
     judged: np.ndarray  # (K,) int64, records that `combine` has learned
 
 
-class Parameters(NamedTuple):
+class ZscoreParameters(NamedTuple):
     """The settings."""
 
     rate: float  # the least weight of a new value, in (0, 1)
 
 
-class Scratch(NamedTuple):
+class ZscoreScratch(NamedTuple):
     """Room for what is worked out on the way."""
 
     z: np.ndarray  # (n, d) deviations in standard deviations, NaN where missing
@@ -43,7 +43,9 @@ class Scratch(NamedTuple):
 
 
 @kernel
-def step(rows: RowArrays, parameters: Parameters, state: ZscoreState, out: Estimates, scratch: Scratch) -> None:
+def step(
+    rows: RowArrays, parameters: ZscoreParameters, state: ZscoreState, out: Estimates, scratch: ZscoreScratch
+) -> None:
     """Score each row of X (n, d), then learn it."""
     X, slots, learn, restart = rows.X, rows.slots, rows.learn, rows.restart
     origin, mean, variance, count = state.origin, state.mean, state.variance, state.count
@@ -147,8 +149,8 @@ class Zscore(Estimator):
         n, d = rows.X.shape
         out = Estimates.none(rows)
         self.run(
-            step, n, rows.arrays(slots), Parameters(1.0 - 0.5 ** (1.0 / self.half_life)), self.state_arrays(state), out,
-            Scratch(np.empty((n, d)), np.empty(d)),
+            step, n, rows.arrays(slots), ZscoreParameters(1.0 - 0.5 ** (1.0 / self.half_life)),
+            self.state_arrays(state), out, ZscoreScratch(np.empty((n, d)), np.empty(d)),
         )  # fmt: skip
         return out
 

@@ -9,7 +9,7 @@ import numpy as np
 from clipdetect.components import Feature, Input, Rows, Spec, State
 from clipdetect.numerics.categories import field_of, is_text, values
 from clipdetect.numerics.hashing import category
-from clipdetect.numerics.rarity import RarityState, RarityRows, growth, one_in, rarities
+from clipdetect.numerics.rarity import RarityRows, RarityState, growth, one_in, rarities
 from clipdetect.numerics.words import cut, matching
 
 __all__ = ["Categories"]

@@ -8,7 +8,7 @@ import numpy as np
 
 from clipdetect.components import Feature, Input, Rows, Spec, State
 from clipdetect.numerics.hashing import category, joined
-from clipdetect.numerics.rarity import RarityState, RarityRows, growth, one_in, rarities
+from clipdetect.numerics.rarity import RarityRows, RarityState, growth, one_in, rarities
 from clipdetect.numerics.words import cut, several, whose
 
 __all__ = ["Rare"]

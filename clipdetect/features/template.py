@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from clipdetect.components import Feature, Input, Rows, Spec, State
-from clipdetect.numerics.rarity import RarityState, RarityRows, growth, one_in, rarities
+from clipdetect.numerics.rarity import RarityRows, RarityState, growth, one_in, rarities
 from clipdetect.numerics.words import cut, whose
 
 __all__ = ["Template"]

@@ -21,13 +21,6 @@ LARGEST = 500.0  # margin; exp of it is still finite
 
 
 @kernel
-def draw(k, n, random):
-    """A number in 0..n-1, and the next state of key k's generator (minimal standard, n < 2^24)."""
-    random[k] = random[k] * 48271 % 2147483647
-    return random[k] * n // 2147483647
-
-
-@kernel
 def probability(margin):
     """1 / (1 + exp(-margin))."""
     return 1.0 / (1.0 + math.exp(-min(max(margin, -LARGEST), LARGEST)))

@@ -20,13 +20,13 @@ from clipdetect.numerics.margin import (
     clipped,
     cosines,
     descend,
-    draw,
     limit,
     margin,
     mix,
     move,
     probability,
 )
+from clipdetect.numerics.random_numbers import draw
 from clipdetect.numerics.rolling import push
 from clipdetect.numerics.units import follow_norm, product, scaled
 

@@ -215,8 +215,8 @@ def shifted(
 
 @kernel
 def step(
-    rows: RawArrays, parameters: ConfidenceParameters, times: ConfidenceTimes, block_times: ConfidenceBlockTimes, state: ConfidenceState,
-    out: Verdicts,
+    rows: RawArrays, parameters: ConfidenceParameters, times: ConfidenceTimes, block_times: ConfidenceBlockTimes,
+    state: ConfidenceState, out: Verdicts,
 ) -> None:  # fmt: skip
     """Score and decide each raw value, then learn it."""
     raw, slots, learn = rows.raw, rows.slots, rows.learn

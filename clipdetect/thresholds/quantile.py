@@ -93,7 +93,7 @@ def follow(
 
 @kernel
 def hold_young(k: int, levels: np.ndarray, prior: np.ndarray, places: np.ndarray, seen: np.ndarray) -> None:
-    """QuantileLevels with too few records yet: at least as far out as the prior's proportions put them beyond the others."""
+    """Levels with too few records yet: at least as far out as the prior's proportions put them beyond the others."""
     if levels[LEVELS - 1] * seen[k] >= RIPE:
         return
     last = 0
@@ -222,7 +222,7 @@ class Quantile(Threshold):
 
     Notes
     -----
-    Steps down the slope of the pinball loss [1]_ on ln |raw|, in units that follow a mean clipped at 2. QuantileLevels further
+    Steps down the slope of the pinball loss [1]_ on ln |raw|, in units that follow a mean clipped at 2. Levels further
     in move in steps smaller by the square root of the share. A level that has had under 4 records beyond it is held at
     least where t(4), stretched to fit the levels before it, has it. Raw scores that are no residual are first centred
     by a clipped location and spread, as in `tail`, and only their upper side is ever strange.

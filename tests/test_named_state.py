@@ -32,9 +32,6 @@ BY_POSITION = {  # components whose kernels still take their arrays one by one
     "estimator mean",
     "estimator neighbours",
     "estimator sum",
-    "threshold spliced",
-    "threshold spot",
-    "threshold tail",
 }
 
 

@@ -111,11 +111,10 @@ def take_back(k: int, onset: np.ndarray, counts: np.ndarray) -> None:
 
 
 @kernel
-def begin(state: TailState, k: int, parameters: TailParameters, beyond: np.ndarray) -> None:
-    """First fit, from the residuals that the table has held until now. beyond: (3, NODES) scratch."""
+def begin(state: TailState, k: int, start: int, signed: bool) -> bool:
+    """Scales and counts of the residuals that the table has held until now; whether there is something to fit."""
     counts, table, alike, before = state.counts, state.table, state.alike, state.before
     scales, sides = state.scales, state.sides
-    start = parameters.start
     for side in range(2):
         scales[k, side] = side_scale(k, start, side, table)
         sides[k, side] = 0.0
@@ -123,7 +122,7 @@ def begin(state: TailState, k: int, parameters: TailParameters, beyond: np.ndarr
     state.since[k] = 0
     if not scales[k, 0] > 0.0:
         state.zeros[k] = start
-        return
+        return False
     for j in range(NODES):
         counts[k, 0, j] = 0.0
         counts[k, 1, j] = 0.0
@@ -133,20 +132,20 @@ def begin(state: TailState, k: int, parameters: TailParameters, beyond: np.ndarr
         if e != 0.0:
             sides[k, side] += 1.0
         count(min(abs(e) / scales[k, side], 1e300), k, side, counts, 1.0)
-        if i > 0 and parameters.signed and abs(e - before[k]) <= NEAR * max(abs(e), abs(before[k])):
+        if i > 0 and signed and abs(e - before[k]) <= NEAR * max(abs(e), abs(before[k])):
             alike[k] += 1.0 / start
         before[k] = e
-    state.far[k] = refit(k, start, alike[k], parameters.prior, counts, table, beyond)
+    return True
 
 
 @kernel
-def leave_zero(state: TailState, k: int, e: float, parameters: TailParameters, beyond: np.ndarray) -> None:
-    """The first residual that is not exactly 0. beyond: (3, NODES) scratch."""
+def leave_zero(state: TailState, k: int, e: float, horizon: float) -> None:
+    """Scales and counts at the first residual that is not exactly 0."""
     counts, scales, sides, seen, zeros = state.counts, state.scales, state.sides, state.seen, state.zeros
     for j in range(NODES):
         counts[k, 0, j] = 0.0
         counts[k, 1, j] = 0.0
-    counts[k, 0, 0] = min(zeros[k] * 1.0, parameters.horizon)
+    counts[k, 0, 0] = min(zeros[k] * 1.0, horizon)
     counts[k, 0 if e > 0.0 else 1, ZERO_NODE] = 1.0
     state.alike[k] = 1.0
     for side in range(2):
@@ -154,7 +153,6 @@ def leave_zero(state: TailState, k: int, e: float, parameters: TailParameters, b
         sides[k, side] = 4.0
     zeros[k] = 0
     seen[k] += 1
-    state.far[k] = refit(k, seen[k], 1.0, parameters.prior, counts, state.table, beyond)
 
 
 @kernel
@@ -226,6 +224,7 @@ def step(rows: RawArrays, parameters: TailParameters, state: TailState, out: Ver
         k = slots[i]
         e = raw[i]
         same = True
+        due = False  # whether it is time for a fit
         if not math.isfinite(e):
             continue
         held = steady and busy[k] > BUSY and lasting[k] <= patience and idle[k] < MOST_HELD
@@ -243,15 +242,15 @@ def step(rows: RawArrays, parameters: TailParameters, state: TailState, out: Ver
                 table[k, seen[k]] = like
                 seen[k] += 1
                 if seen[k] == start:
-                    begin(state, k, parameters, beyond)
-            continue
-        if zeros[k] > 0:
+                    due = begin(state, k, start, signed)
+        elif zeros[k] > 0:
             score[i] = six_digits(change_after(zeros[k] * 1.0)) if e != 0.0 else 0.0
             if learn[i]:
                 if e == 0.0:
                     zeros[k] += 1
                 else:
-                    leave_zero(state, k, e, parameters, beyond)
+                    leave_zero(state, k, e, horizon)
+                    due = True
         else:
             side = 0 if e >= 0.0 else 1
             y = min(abs(e) / max(scales[k, side], 1e-300), 1e300)
@@ -281,7 +280,8 @@ def step(rows: RawArrays, parameters: TailParameters, state: TailState, out: Ver
                 seen[k] += 1
                 since[k] += 1
                 new = signed and u >= limit and place(y) < far[k]  # a flag, and no gross record
-                if new or since[k] >= min(128, max(16, seen[k] // 8)):
+                due = new or since[k] >= min(128, max(16, seen[k] // 8))
+                if due:
                     keep = 1.0 - since[k] / horizon
                     fade = 1.0 - since[k] / WATCHED
                     if not steady and alike[k] < UNSURE and outdated(k, watched, low, high):
@@ -294,7 +294,8 @@ def step(rows: RawArrays, parameters: TailParameters, state: TailState, out: Ver
                     low[k] *= fade
                     high[k] *= fade
                     since[k] = 0
-                    far[k] = refit(k, seen[k], alike[k], prior, counts, table, beyond)
+        if due:
+            far[k] = refit(k, seen[k], alike[k], prior, counts, table, beyond)
         flag[i] = 1 if score[i] >= limit else 0
 
 

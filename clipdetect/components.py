@@ -116,6 +116,18 @@ class Shares(NamedTuple):
         return cls(*Estimates.none(rows), np.full(rows.X.shape, np.nan))
 
 
+class Changes(NamedTuple):
+    """What a change-point detector's kernel says of a block: `ChangePointDetector.step` returns it."""
+
+    changed: np.ndarray  # (n,) bool
+    since: np.ndarray  # (n,) int64, how many of the key's records ago
+
+    @classmethod
+    def none(cls, n: int) -> Changes:
+        """No change in n records."""
+        return cls(np.zeros(n, bool), np.zeros(n, np.int64))
+
+
 class Verdicts(NamedTuple):
     """What a threshold's kernel says of a block: `Threshold.step` returns it."""
 

@@ -21,12 +21,7 @@ SPECS = [
     ("feature", "rate:shape=decay"),
 ]
 BY_POSITION = {  # components whose kernels still take their arrays one by one
-    "changepoint clipped_mean",
-    "changepoint focus",
     "estimator clipped_sgd",
-    "estimator evidence",
-    "estimator extremes",
-    "estimator forecast",
     "estimator linear",
     "estimator logistic",
     "estimator mean",

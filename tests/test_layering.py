@@ -187,6 +187,18 @@ def test_a_kernel_is_at_module_level_and_says_its_shapes(name):
     assert ast.get_docstring(node)
 
 
+MOST_ARGUMENTS = 8
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_a_kernel_has_few_arguments_and_says_their_types(name):
+    """So that none is told apart by its position alone: NamedTuples of arrays and numbers, typed."""
+    arguments = KERNELS[name].args.args
+    assert len(arguments) <= MOST_ARGUMENTS
+    assert [each.arg for each in arguments if each.annotation is None] == []
+    assert KERNELS[name].returns is not None
+
+
 def test_the_search_for_faults_finds_them():
     source = "def f(x):\n a = x ** 2\n b = np.sum(x)\n c = x[1:2]\n d = sum(x)\n e = [v for v in x]\n x **= 2\n"
     (function,) = ast.parse(source).body

@@ -9,7 +9,7 @@ import numpy as np
 
 from clipdetect.components import UNREADABLE, Estimates, Estimator, RowArrays, Rows, Spec, State
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import NEVER_MOVED, combine
+from clipdetect.numerics.combine import NEVER_MOVED, Centre, combine
 from clipdetect.numerics.forecasting import (
     COUNT,
     FORECASTERS,
@@ -96,7 +96,8 @@ def step(
     shifts, edge, tail_numbers = parameters.shifts, parameters.edge, parameters.tail_constants
     counts, unit, season = state.counts, state.unit, state.season
     smallest, window, tails = state.smallest, state.window, state.tails
-    location, spread, judged = state.location, state.spread, state.judged
+    judged = state.judged
+    kept = Centre(state.location, state.spread, judged)
     raw, centre, width = out.raw, out.expected, out.scale
     z, top, fresh, said = scratch.z, scratch.top, scratch.fresh, scratch.said
     forecasters = Forecasters(counts, unit, state.levels, state.regression, season, state.losses, parameters.constants)
@@ -166,7 +167,7 @@ def step(
                     learn_tail(shift, n, k, j, SHIFTS, tail_numbers, tails)
                 keep(v, forecast, n, k, j, window, fresh)
                 learn(x, k, j, place, forecast, middle, forecasters, said)
-        raw[i] = combine(z, i, columns, learned[i], k, location, spread, judged, top)
+        raw[i] = combine(z, i, columns, learned[i], k, kept, top)
 
 
 @kernel

@@ -9,7 +9,7 @@ import numpy as np
 
 from clipdetect.components import UNREADABLE, Estimates, Estimator, RowArrays, Rows, Spec, State
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import NEVER_MOVED, combine
+from clipdetect.numerics.combine import NEVER_MOVED, Centre, combine
 from clipdetect.numerics.several import limits_of_all
 
 __all__ = ["Level"]
@@ -221,7 +221,8 @@ def step(
     origin, expected, scale, smallest = state.origin, state.expected, state.scale, state.smallest
     count, run, window, ordered = state.count, state.run, state.window, state.ordered
     experts, rates, moments = state.experts, state.rates, state.moments
-    location, spread, judged = state.location, state.spread, state.judged
+    judged = state.judged
+    kept = Centre(state.location, state.spread, judged)
     raw, centre, unit, z, top = out.raw, out.expected, out.scale, scratch.z, scratch.top
     size = window.shape[1]
     ladder = Ladder(experts, rates, variances, ANCHOR_VARIANCE / size)
@@ -252,7 +253,7 @@ def step(
                         z[i, j] = math.copysign(NEVER_MOVED, residual)
             if n > 0 or (readable and learn[i]):
                 columns += 1
-        raw[i] = combine(z, i, columns, learn[i], k, location, spread, judged, top)
+        raw[i] = combine(z, i, columns, learn[i], k, kept, top)
         if not learn[i]:
             continue
         for j in range(X.shape[1]):

@@ -9,7 +9,7 @@ import numpy as np
 
 from clipdetect.components import UNREADABLE, Estimates, Estimator, RowArrays, Rows, Spec, State
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import NEVER_MOVED, combine
+from clipdetect.numerics.combine import NEVER_MOVED, Centre, combine
 from clipdetect.numerics.several import limits_of_all
 
 __all__ = ["Zscore"]
@@ -49,7 +49,8 @@ def step(
     """Score each row of X (n, d), then learn it."""
     X, slots, learn, restart = rows.X, rows.slots, rows.learn, rows.restart
     origin, mean, variance, count = state.origin, state.mean, state.variance, state.count
-    location, spread, judged = state.location, state.spread, state.judged
+    judged = state.judged
+    kept = Centre(state.location, state.spread, judged)
     raw, centre, unit = out.raw, out.expected, out.scale
     rate, z, top = parameters.rate, scratch.z, scratch.top
     for i in range(X.shape[0]):
@@ -79,7 +80,7 @@ def step(
                         z[i, j] = math.copysign(NEVER_MOVED, residual)
             if n > 0 or (readable and learn[i]):
                 columns += 1
-        raw[i] = combine(z, i, columns, learn[i], k, location, spread, judged, top)
+        raw[i] = combine(z, i, columns, learn[i], k, kept, top)
         if learn[i]:
             for j in range(X.shape[1]):
                 x = X[i, j]

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from clipdetect.jit import kernel
+from clipdetect.numerics.ordered import sort
 
 FIRST = 32  # values of a field that fix its median and scale
 CLIP = 3.0  # in scales; with the scale's own noise this costs 2% of the efficiency on normal data
@@ -31,18 +32,6 @@ class ScoredFields(NamedTuple):
     count: np.ndarray  # type: ignore[assignment]  # (K, d) int64, scores
     sums: np.ndarray  # (K, 5, d) of the scores' first four powers, and of products of neighbours
     previous: np.ndarray  # (K, d) the last score
-
-
-@kernel
-def sort(n: int, ordered: np.ndarray) -> None:
-    """Sort the first n of `ordered` (FIRST,) in place."""
-    for i in range(1, n):
-        value = ordered[i]
-        at = i
-        while at > 0 and ordered[at - 1] > value:
-            ordered[at] = ordered[at - 1]
-            at -= 1
-        ordered[at] = value
 
 
 @kernel

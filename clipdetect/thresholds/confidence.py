@@ -10,7 +10,7 @@ import numpy as np
 
 from clipdetect.components import Params, RawArrays, Rows, Spec, State, Threshold, Verdicts
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import PACE, centred, positive, recentre
+from clipdetect.numerics.combine import PACE, Centre, centred, positive, recentre
 from clipdetect.numerics.confidence_sequence import NEVER, first_times, most_above, records_needed
 from clipdetect.numerics.rounding import six_digits
 
@@ -56,14 +56,6 @@ class ConfidenceBlockTimes(NamedTuple):
     few: np.ndarray  # (BLOCKS, counts) int64
 
 
-class ConfidenceCentre(NamedTuple):
-    """The last arrays of `ConfidenceState`."""
-
-    location: np.ndarray
-    spread: np.ndarray
-    judged: np.ndarray
-
-
 class ConfidenceParameters(NamedTuple):
     """The settings."""
 
@@ -96,9 +88,7 @@ def size(x: float, k: int, placed: bool, location: np.ndarray, spread: np.ndarra
 
 
 @kernel
-def score_of(
-    x: float, k: int, g: int, placed: bool, top: np.ndarray, given: np.ndarray, centre: ConfidenceCentre
-) -> float:
+def score_of(x: float, k: int, g: int, placed: bool, top: np.ndarray, given: np.ndarray, centre: Centre) -> float:
     """-log10 of the share of generation g at or above x: exact at the kept values, on a log axis between and beyond.
 
     Below the smallest kept value it falls in proportion to the positive form of x, which only keeps the order.
@@ -225,7 +215,7 @@ def step(
     top, given, fewest, most = state.top, state.given, state.fewest, state.most
     lead, seen, above, reference = state.lead, state.seen, state.above, state.reference
     location, spread, judged = state.location, state.spread, state.judged
-    centre = ConfidenceCentre(location, spread, judged)
+    centre = Centre(location, spread, judged)
     score, flag = out.score, out.flag
     for i in range(raw.shape[0]):
         if not math.isfinite(raw[i]):

@@ -80,6 +80,14 @@ class RowArrays(NamedTuple):
     restart: np.ndarray  # (n,) bool, whether the key's estimator starts afresh with this record
 
 
+class RawArrays(NamedTuple):
+    """A block of raw scores in a threshold's kernel."""
+
+    raw: np.ndarray  # (n,) float64, NaN where the estimator has no opinion
+    slots: np.ndarray  # (n,) int64, the record's key
+    learn: np.ndarray  # (n,) bool, whether the record may change the state
+
+
 def unknown(shape: int | tuple[int, ...]) -> np.ndarray:
     """NaN, float64; four times as fast as `np.full` where there is one record."""
     found = np.empty(shape)

@@ -188,14 +188,9 @@ def test_a_kernel_is_at_module_level_and_says_its_shapes(name):
 
 
 MOST_ARGUMENTS = 8
-BY_POSITION = {  # files whose kernels still take their arrays one by one, or have no types
-    *("numerics/clock.py", "numerics/gpd.py", "numerics/peaks.py", "numerics/pinball.py", "numerics/rarity.py"),
-    *("numerics/rounding.py", "numerics/tail_fit.py"),
-    *(name for folder in ("features", "thresholds") for name in under(folder)),
-}
 
 
-@pytest.mark.parametrize("name", [name for name in KERNELS if name.split(":")[0] not in BY_POSITION])
+@pytest.mark.parametrize("name", KERNELS)
 def test_a_kernel_has_few_arguments_and_says_their_types(name):
     """So that none is told apart by its position alone: NamedTuples of arrays and numbers, typed."""
     arguments = KERNELS[name].args.args

@@ -69,12 +69,15 @@ def streams(n: int) -> Iterator[tuple[str, np.ndarray, int]]:
 
 
 def detector(kind: str, spec: str, engine: str) -> Detector:
-    """One in which the component has its place."""
+    """One in which the component has its place; an estimator is restarted by what `focus` declares."""
     part = registry.build(kind, spec)
     estimator = part if kind == "estimator" else "zscore"
     threshold = part if kind == "threshold" else "tail"
-    more = {"features": [part]} if kind == "feature" else {"changepoint": part} if kind == "changepoint" else {}
-    return Detector(estimator, threshold, engine=engine, labelled=True, **more)  # type: ignore[arg-type]
+    features = [part] if kind == "feature" else []
+    changepoint = part if kind == "changepoint" else "focus" if kind == "estimator" else None
+    return Detector(
+        estimator, threshold, features=features, changepoint=changepoint, engine=engine, labelled=True, rebase=True
+    )  # type: ignore[arg-type]
 
 
 def digest(kind: str, spec: str, engine: str, X: np.ndarray, keys: int) -> str:
@@ -82,7 +85,6 @@ def digest(kind: str, spec: str, engine: str, X: np.ndarray, keys: int) -> str:
     found = hashlib.blake2b(digest_size=12)
     tested = detector(kind, spec, engine)
     names = None if keys == 1 else [f"k{(i * i) % keys}" for i in range(len(X))]
-    tested.rebase = True
     for a, b, learn in cuts(len(X)):
         scored = feed(tested, X[a:b], a, names and names[a:b], learn)
         for each in Scored.__slots__:

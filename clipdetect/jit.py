@@ -45,12 +45,14 @@ class Kernel:
         if self._compiled is None:
             numba = _numba()
             folder = cache.folder(self)
-            if folder is not None:
-                numba.config.CACHE_DIR = str(folder)
+            before = numba.config.CACHE_DIR
+            numba.config.CACHE_DIR = before if folder is None else str(folder)
             try:  # kernels make no arrays: without counted references an array of a call costs nothing
                 self._compiled = numba.njit(self.function, cache=folder is not None, nogil=True, _nrt=False)
             except RuntimeError:  # nowhere to write a cache
                 self._compiled = numba.njit(self.function, nogil=True, _nrt=False)
+            finally:
+                numba.config.CACHE_DIR = before  # others' functions have their own place
         return self._compiled
 
     @property

@@ -307,8 +307,7 @@ class Pipeline:
         """Rows that wait for their end are told of, also where nothing more comes."""
         assert self.reader is not None
         self.remarks.held(source.name, self.reader)
-        if isinstance(source, Source):
-            source.idle = partial(self._held, source) if self.reader.waiting() else None
+        source.idle = partial(self._held, source) if self.reader.waiting() else None
 
     def _after_block(self, source: Source | Follower) -> None:
         self._held(source)

@@ -34,4 +34,6 @@ def admitted(detector: Detector, selection: Selection, batch: Batch) -> Batch:
     if len(kept) == d:
         return batch
     opened = [(row, int(np.searchsorted(kept, columns))) for row, columns in batch.opened]
-    return replace(batch, X=np.ascontiguousarray(batch.X[:, kept]), opened=opened)
+    left = set(names) - {names[j] for j in kept}
+    values = [each for each in batch.values if each.field not in left]
+    return replace(batch, X=np.ascontiguousarray(batch.X[:, kept]), opened=opened, values=values)

@@ -272,8 +272,8 @@ class Pipeline:
         if batch.problems and strict:
             stop = batch.problems[0]
             batch = batch.until(stop.piece)
-        self.talk.problems(source.name, batch.problems, batch.values)
         batch = admitted(self.detector, self.selection, batch)
+        self.talk.problems(source.name, batch.problems, batch.values)
         parts = Parts(self.detector, self.verdicts, self.reader, self.writer, self.selection.columns)
         self.session.begin(parts)
         learn = not (self.config.freeze and self.writing)

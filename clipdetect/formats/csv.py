@@ -77,7 +77,8 @@ class Csv(Lines):
         return batch
 
     def block(self, lines: list[bytes], text: bytes, first_line: int) -> Batch:
-        if self._quotes.waiting or b'"' in text or text.count(b"\r") != text.count(b"\r\n"):
+        odd = b'"' in text or text.count(b"\r") != text.count(b"\r\n")
+        if self._quotes.waiting or odd or self.longer(lines, text):
             return self._quoted(lines, first_line)
         start = 0
         while not self._begun and start < len(lines):

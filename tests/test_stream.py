@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 
+import launcher
 import numpy as np
 import pytest
 from feeding import feed, random_sizes
@@ -256,7 +256,7 @@ def test_backfill_learns_and_writes_nothing(tmp_path):
     history = tmp_path / "history.csv"
     rng = np.random.default_rng(7)
     history.write_text("x,y\n" + "\n".join(f"{v:.3f},1" for v in rng.normal(size=500)) + "\n")
-    command = [sys.executable, "-m", "clipdetect", "-f", "x", "--backfill", str(history)]
+    command = [*launcher.command(), "-f", "x", "--backfill", str(history)]
     done = subprocess.run(command, input=b'{"x":0.1}\n{"x":99}\n', capture_output=True, check=True)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line["anomaly"] for line in lines] == [False, True]

@@ -18,6 +18,8 @@ from commands import PATIENCE
 from benchmarks.kills import kills, large, small
 from clipdetect.state import load
 
+SOME = 800  # records past every warm-up
+MANY = 6_000  # more than a pipe holds, in several blocks
 ROOT = str(Path(__file__).parents[1])
 COMMAND = [sys.executable, "-m", "clipdetect"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": ROOT}
@@ -48,7 +50,7 @@ def quiet(done):
 @pytest.fixture
 def stream(tmp_path):
     path = tmp_path / "stream.jsonl"
-    path.write_bytes(records(3000))
+    path.write_bytes(records(SOME))
     return path
 
 
@@ -90,7 +92,7 @@ def test_a_signal_in_the_middle_of_a_line_leaves_that_line_for_later(tmp_path):
 
 
 def test_a_signal_in_mid_stream_leaves_a_state_that_goes_on(tmp_path):
-    state, data = tmp_path / "m.bin", records(12_000)
+    state, data = tmp_path / "m.bin", records(MANY)
     path = tmp_path / "long.jsonl"
     path.write_bytes(data)
     whole = run(path).stdout
@@ -102,7 +104,7 @@ def test_a_signal_in_mid_stream_leaves_a_state_that_goes_on(tmp_path):
     got += rest
     taken = load(state)[0]["records"]
     assert got == b"".join(line + b"\n" for line in whole.split(b"\n")[:taken])
-    assert 0 < taken < 12_000
+    assert 0 < taken < MANY
     more = b"".join(line + b"\n" for line in data.split(b"\n")[taken:-1])
     assert got + run("--state", state, input=more).stdout == whole
 
@@ -111,7 +113,7 @@ def test_a_signal_in_mid_stream_leaves_a_state_that_goes_on(tmp_path):
 def test_a_signal_is_served_though_nobody_reads_the_output(tmp_path, number):
     """Points 30 and 31: `clipdetect F | less`; the block that did not go out whole is not in the state."""
     state, path = tmp_path / "m.bin", tmp_path / "long.jsonl"
-    data = records(8_000)
+    data = records(MANY)
     path.write_bytes(data)
     process = start("--engine", "python", "--state", state, path)
     got = os.read(process.stdout.fileno(), 100)
@@ -167,7 +169,7 @@ def test_sigusr1_prints_the_counters_and_goes_on():
 def test_a_closed_pipe_is_silent_and_saves_the_state(tmp_path):
     """Point 10."""
     state, path = tmp_path / "m.bin", tmp_path / "long.jsonl"
-    data = records(8_000)
+    data = records(MANY)
     path.write_bytes(data)
     process = start("--state", state, "--engine", "python", path)
     got = process.stdout.read(50)
@@ -177,13 +179,13 @@ def test_a_closed_pipe_is_silent_and_saves_the_state(tmp_path):
     process.stderr.close()
     process.stdin.close()
     taken = load(state)[0]["records"]
-    assert taken < 8_000
+    assert taken < MANY
     whole = run(path).stdout
     assert whole.startswith(got)
     more = b"".join(line + b"\n" for line in data.split(b"\n")[taken:-1])
     tail = run("--state", state, input=more).stdout
     assert whole.endswith(tail)
-    assert tail.count(b"\n") == 8_000 - taken
+    assert tail.count(b"\n") == MANY - taken
 
 
 def test_the_shell_sees_141(stream):
@@ -277,7 +279,7 @@ def test_of_a_truncated_file_the_readable_part_is_scored(tmp_path, stream, kind)
     assert lines[:-1] == whole[: len(lines) - 1]  # the last line may be half a record
     both = quiet(run(path, stream))
     assert both.returncode == 1
-    assert both.stdout.count(b"\n") == len(lines) + 3000  # the other file is still scored
+    assert both.stdout.count(b"\n") == len(lines) + SOME  # the other file is still scored
 
 
 def test_damaged_gzip_is_one_line(tmp_path):
@@ -318,7 +320,7 @@ def test_what_is_not_in_the_fingerprint_may_change(tmp_path, stream):
     output = ["-a", "--bands", "--prefix", "c_", "-q", "--max-line", "1M", "--on-error", "skip"]
     done = run("--state", state, *model, *output, "--checkpoint-every", "100", stream)
     assert (done.returncode, done.stderr) == (0, b"")
-    assert load(state)[0]["records"] == 6000
+    assert load(state)[0]["records"] == 2 * SOME
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "foreign", "folder"])

@@ -81,7 +81,7 @@ def serve(path: str) -> None:
 
 
 def _reap() -> None:
-    """Take note of children that have ended, so that their time counts as this process's, and in the end as the tests'."""
+    """Take note of children that have ended: their time then counts as this process's, and in the end as the tests'."""
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass

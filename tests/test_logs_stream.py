@@ -148,7 +148,7 @@ def records(n=N, seed=3):
     return "\n".join(lines).encode()
 
 
-RECORDS = records()
+RECORDS = records(560)
 SPECS = {
     "rate": ["rate", "rate:per=who,where=message~that", "rate:of=x,shape=window,per=k+who", "rate:where=x>30,log=true"],
     "distinct": ["distinct:field=who", "distinct:field=who+message,per=k"],

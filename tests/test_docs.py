@@ -103,7 +103,7 @@ def test_the_parameters_that_people_ask_for_have_advice():
     assert [name for name in asked if not re.search(rf"^## .*`--{name}`", page, re.MULTILINE)] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", sorted({*PAGES, *ROOT.glob("*.md")}), ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
     links = re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []

@@ -282,7 +282,7 @@ def known_by_itself(case: Case, whole: Outcome) -> None:
     stream = case.stream
     flags = {name: value for name, value in case.flags.items() if name not in ("input_format", *stream.needs)}
     found, auto = sniff(stream.data, True), fine(run(stream.data, flags))
-    if auto.code and found != "text":
+    if auto.code and found != "text" and not any("nothing was scored" in each for each in auto.said):
         raise Wrong("exit code", (auto.code, auto.said))
     cut = run(stream.data, flags, case.sizes)
     same(cut, auto)

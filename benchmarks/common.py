@@ -113,3 +113,12 @@ def table(title: str, header: Sequence[str], lines: Sequence[Sequence[str]]) -> 
     for line in lines:
         print(f"| {' | '.join(line)} |")
     sys.stdout.flush()
+
+
+def perturbed(constants: Any, rng: np.random.Generator, spread: float) -> Any:
+    """A component's constants, each number times exp N(0, spread)."""
+    if isinstance(constants, np.ndarray):
+        return constants * np.exp(spread * rng.normal(size=len(constants)))
+    if hasattr(constants, "_make"):
+        return constants._make(perturbed(each, rng, spread) for each in constants)
+    return constants * float(np.exp(spread * rng.normal()))

@@ -68,7 +68,7 @@ def run(X: np.ndarray, seed: int, params: dict[str, int], factors: np.ndarray | 
     """Raw and final scores."""
     forest = Forest(**params)
     if factors is not None:
-        forest.constants = forest.constants * factors
+        forest.constants = forest.constants._make((np.array(forest.constants) * factors).tolist())
     names = [f"f{j}" for j in range(X.shape[1])]
     detector = Detector(forest, "tail", fields=names, engine="numba", seed=seed)
     raw, score = [], []

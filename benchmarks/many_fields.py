@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import FOLDER, table
+from common import FOLDER, perturbed, table
 
 from clipdetect import Detector, registry
 from clipdetect.components import Estimator, Params, RawKind, Rows, Threshold, full_spec
@@ -173,7 +173,7 @@ def jittered(estimator: str, seed: int) -> Estimator:
     """The estimator with each of its constants times exp N(0, .25)."""
     made = build(estimator)
     rng = np.random.default_rng(seed)
-    made.constants = made.constants * np.exp(0.25 * rng.normal(size=len(made.constants)))  # type: ignore[attr-defined]
+    made.constants = perturbed(made.constants, rng, 0.25)  # type: ignore[attr-defined]
     return made
 
 

@@ -27,7 +27,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from common import COMMAND, table
+from common import COMMAND, perturbed, table
 
 from clipdetect import Detector, registry
 
@@ -174,8 +174,7 @@ def jittered(each: Series, seed: int) -> Answer:
     rng = np.random.default_rng(seed)
     parts = [registry.build(kind, name) for kind, name in zip(("estimator", "threshold"), SERIES, strict=True)]
     for part in parts:
-        constants = part.constants  # type: ignore[attr-defined]
-        part.constants = constants * np.exp(JITTER * rng.normal(size=len(constants)))  # type: ignore[attr-defined]
+        part.constants = perturbed(part.constants, rng, JITTER)  # type: ignore[attr-defined]
     return by_detector(each, *parts)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from common import table
+from common import perturbed, table
 
 from clipdetect import Detector, registry
 from clipdetect.components import Estimator
@@ -143,8 +143,7 @@ def run(
     assert isinstance(part, Estimator)
     if jitter is not None:
         for name in ("constants", "tail_constants"):
-            own = getattr(part, name)
-            own *= np.exp(0.25 * jitter.standard_normal(len(own)))
+            setattr(part, name, perturbed(getattr(part, name), jitter, 0.25))
     keys = [str(i) for i, stream in enumerate(streams) for _ in stream.x]
     detector = Detector(part, "tail", fields=["x"], rate=FALSE, engine="numba")
     x, time = np.concatenate([s.x for s in streams]), np.concatenate([s.time for s in streams])

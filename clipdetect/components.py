@@ -5,6 +5,10 @@ component declares its arrays in `state_spec`, the detector allocates them and c
 block with one slot number per row. A row of zeros is a fresh key, and zero padding along the field
 axes is a column never seen, so that arrays grow without the component's help. A new component is
 one file: a class here subclassed, its kernel beside it, its docstring its documentation.
+
+A kernel has the shape `step(rows, parameters, state, out[, scratch])`, each a NamedTuple of arrays and
+numbers, so that none is told apart by its position alone; its helpers take `(state, k)`, or the few
+arrays they need.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from clipdetect.jit import Engine, Kernel
 State = dict[str, np.ndarray]
 Spec = dict[str, tuple[tuple[int, ...], Any]]
 RawKind = Literal["residual", "distance", "level"]
+UNREADABLE = 1e150  # a value this large or larger is skipped like a missing one: its square would overflow
 
 
 @dataclass(slots=True)
@@ -52,12 +57,91 @@ class Rows:
             None if self.widen is None else self.widen[start:stop],
         )
 
+    def arrays(self, slots: np.ndarray) -> RowArrays:
+        """The rows as a kernel takes them; slots (n,) int64: the row of the state that is the record's key."""
+        return RowArrays(self.X, slots, self.time, self.label, self.learn, self.restart)
+
     def of(self, index: np.ndarray | None) -> Rows:
         """The rows at `index` (None: all), without X, for features."""
         X = np.empty((len(self.time) if index is None else len(index), 0))
         if index is None:
             return Rows(X, self.time, self.label, self.learn, self.restart)
         return Rows(X, self.time[index], self.label[index], self.learn[index], self.restart[index])
+
+
+class RowArrays(NamedTuple):
+    """A block of records in a kernel."""
+
+    X: np.ndarray  # (n, d) float64, NaN where missing
+    slots: np.ndarray  # (n,) int64, the record's key
+    time: np.ndarray  # (n,) float64, epoch seconds or NaN
+    label: np.ndarray  # (n,) float64, 0, 1 or NaN; to be used after scoring only
+    learn: np.ndarray  # (n,) bool, whether the record may change the state
+    restart: np.ndarray  # (n,) bool, whether the key's estimator starts afresh with this record
+
+
+class RawArrays(NamedTuple):
+    """A block of raw scores in a threshold's kernel."""
+
+    raw: np.ndarray  # (n,) float64, NaN where the estimator has no opinion
+    slots: np.ndarray  # (n,) int64, the record's key
+    learn: np.ndarray  # (n,) bool, whether the record may change the state
+
+
+class Estimates(NamedTuple):
+    """What an estimator's kernel says of a block: `Estimator.step` returns it."""
+
+    raw: np.ndarray  # (n,) float64, NaN where it has no opinion yet
+    expected: np.ndarray  # (n, d) float64, in the field's unit; NaN where none
+    scale: np.ndarray  # (n, d) float64, in the field's unit; NaN where none
+
+    @classmethod
+    def none(cls, rows: Rows) -> Estimates:
+        """No opinion on any of the rows."""
+        n, d = rows.X.shape
+        return cls(np.full(n, np.nan), np.full((n, d), np.nan), np.full((n, d), np.nan))
+
+
+class Shares(NamedTuple):
+    """The same with the share of each field."""
+
+    raw: np.ndarray  # (n,)
+    expected: np.ndarray  # (n, d)
+    scale: np.ndarray  # (n, d)
+    share: np.ndarray  # (n, d) float64, of a field in the raw score, 0 to 1; NaN where none
+
+    @classmethod
+    def none(cls, rows: Rows) -> Shares:
+        """No opinion on any of the rows."""
+        return cls(*Estimates.none(rows), np.full(rows.X.shape, np.nan))
+
+
+class Changes(NamedTuple):
+    """What a change-point detector's kernel says of a block: `ChangePointDetector.step` returns it."""
+
+    changed: np.ndarray  # (n,) bool
+    since: np.ndarray  # (n,) int64, how many of the key's records ago
+
+    @classmethod
+    def none(cls, n: int) -> Changes:
+        """No change in n records."""
+        return cls(np.zeros(n, bool), np.zeros(n, np.int64))
+
+
+class Verdicts(NamedTuple):
+    """What a threshold's kernel says of a block: `Threshold.step` returns it."""
+
+    score: np.ndarray  # (n,) float64, NaN where none
+    flag: np.ndarray  # (n,) int8: 0 clear, 1 flag, 2 abstained
+
+    @classmethod
+    def none(cls, n: int) -> Verdicts:
+        """No score and no flag for n records."""
+        return cls(np.full(n, np.nan), np.zeros(n, np.int8))
+
+
+class NoArrays(NamedTuple):
+    """The state of a component that keeps nothing."""
 
 
 @dataclass(slots=True)
@@ -111,9 +195,14 @@ class Component:
     and a default, stores each under its name, and raises ValueError on a bad value. A parameter
     annotated with a component class is built by the registry from the nested spec; its arrays
     appear as `child/name`. One annotated with `Table` is read from the file named.
+
+    state_class : NamedTuple of its arrays per key, for its kernels: the names of `state_spec`, in that order.
+    shared_class : likewise of `shared_spec`.
     """
 
     kind: ClassVar[str]
+    state_class: type[Any] = NoArrays
+    shared_class: type[Any] = NoArrays
     fields: Sequence[str] = ()
     params: Params
 
@@ -159,6 +248,14 @@ class Component:
         """
         for name, child in self.children().items():
             child.reset(child_state(state, name), slots, seeds)
+
+    def state_arrays(self, state: State) -> Any:
+        """Its own arrays per key as its kernels take them, a `state_class`."""
+        return self.state_class(*[state[name] for name in self.state_class._fields])
+
+    def shared_arrays(self, state: State) -> Any:
+        """The arrays that all keys read as its kernels take them, a `shared_class`."""
+        return self.shared_class(*[state[name] for name in self.shared_class._fields])
 
     def run(self, kernel: Kernel, rows: int, *args: Any) -> Any:
         """Call a kernel on the run's engine."""

@@ -1,7 +1,8 @@
 """One kernel source, two engines: interpreted at once, compiled by numba when that pays.
 
-A kernel is a module-level function of plain arrays and scalars. Interpreted, it runs on memoryviews
-of the same numpy arrays (twice as fast as numpy indexing, same bits); compiled, on the arrays. Both
+A kernel is a module-level function of plain arrays and scalars, and of NamedTuples of them (classes at
+module level, so that a compiled kernel can be kept on disk). Interpreted, it runs on memoryviews of the
+same numpy arrays (twice as fast as numpy indexing, same bits); compiled, on the arrays. Both
 give bit-identical results as long as a kernel keeps to full scalar indexing, `math` functions and
 plain loops: no `**`, no numpy calls, no `sum`, no log of 0 and no exp over 700.
 
@@ -26,6 +27,10 @@ EngineName = Literal["auto", "python", "numba"]
 PAYS_AFTER = 0.3  # interpreted kernel seconds after which loading the compiler pays (ski rental)
 SLOW_RECORD = 0.005  # a single record that costs more than this is compiled at once [s]
 
+# Kernels make no arrays: without counted references an array of a call costs nothing. A helper is always inlined: a
+# call would copy some eight words for each array of a NamedTuple, whether it is used or not.
+OPTIONS = {"nogil": True, "_nrt": False, "forceinline": True}
+
 
 class Kernel:
     """A plain function until numba is asked for; callable from another kernel in either engine."""
@@ -46,10 +51,10 @@ class Kernel:
             folder = cache.folder(self)
             before = numba.config.CACHE_DIR
             numba.config.CACHE_DIR = before if folder is None else str(folder)
-            try:  # kernels make no arrays: without counted references an array of a call costs nothing
-                self._compiled = numba.njit(self.function, cache=folder is not None, nogil=True, _nrt=False)
+            try:
+                self._compiled = numba.njit(self.function, cache=folder is not None, **OPTIONS)
             except RuntimeError:  # nowhere to write a cache
-                self._compiled = numba.njit(self.function, nogil=True, _nrt=False)
+                self._compiled = numba.njit(self.function, **OPTIONS)
             finally:
                 numba.config.CACHE_DIR = before  # others' functions have their own place
         return self._compiled
@@ -119,8 +124,7 @@ class Engine:
         if fast is not None:
             return fast(*args)
         start = time.perf_counter()
-        views = [memoryview(a) if isinstance(a, np.ndarray) else a for a in args]  # type: ignore[arg-type]
-        result = kernel.function(*views)
+        result = kernel.function(*[_view(each) for each in args])
         taken = time.perf_counter() - start
         self.spent += taken
         self.slowest = max(self.slowest, taken / max(rows, 1))
@@ -142,8 +146,10 @@ class Engine:
         sys.setswitchinterval(0.0005)  # whoever gives it up is to end soon
         self._loader = threading.Thread(target=work, name="clipdetect-compile", daemon=True)
         self._loader.start()
-        self.join(self._loader)
-        sys.setswitchinterval(interval)
+        try:
+            self.join(self._loader)
+        finally:
+            sys.setswitchinterval(interval)
         for error in failures:
             raise error
         self._fast[kernel] = kernel.compiled
@@ -186,4 +192,22 @@ class Engine:
 
 def _no_rows(args: tuple[Any, ...]) -> tuple[Any, ...]:
     """The arguments of a call of the same types on no records."""
-    return tuple(a[:0].copy() if isinstance(a, np.ndarray) else a for a in args)
+    return tuple(map(_empty, args))
+
+
+def _view(argument: Any) -> Any:
+    """What an interpreted kernel gets: arrays as memoryviews, in NamedTuples too."""
+    if isinstance(argument, np.ndarray):
+        return memoryview(argument)  # type: ignore[arg-type]
+    if hasattr(argument, "_make"):
+        return argument._make(map(_view, argument))
+    return argument
+
+
+def _empty(argument: Any) -> Any:
+    """An argument of the same type without a row."""
+    if isinstance(argument, np.ndarray):
+        return argument[:0].copy()
+    if hasattr(argument, "_make"):
+        return argument._make(map(_empty, argument))
+    return argument

@@ -14,7 +14,7 @@ from naive.runs import block, nasty
 from clipdetect.changepoints.clipped_mean import GUARANTEED, PRINTED, ClippedMean, limit
 from clipdetect.components import ChangePointDetector, Params
 from clipdetect.jit import Engine, EngineName, available
-from clipdetect.numerics.clipped_descent import radius
+from clipdetect.numerics.clipped_descent import Descent, radius
 from clipdetect.numerics.clipped_scores import surprise
 from clipdetect.numerics.splits import PLACES, due, place
 from clipdetect.testing import check_component
@@ -85,7 +85,7 @@ def test_the_bound_is_the_papers(constants: str) -> None:
     ours, theirs = (GUARANTEED, slow.GUARANTEED) if constants == "guaranteed" else (PRINTED, slow.PRINTED)
     for t, sigma, diameter in ((1, 1.0, 12.0), (400, 1.0, 12.0), (50_000, 0.5, 3.0), (1_000_000, 2.0, 1.0)):
         gamma = slow.gamma(sigma, diameter, theirs)
-        found = radius(1.0 * t, math.log(1 / 0.01), sigma, diameter, 2.0 * diameter, gamma, np.array(ours))
+        found = radius(1.0 * t, math.log(1 / 0.01), Descent(sigma, diameter, 2.0 * diameter, gamma, ours))
         assert found == pytest.approx(slow.radius(t, 0.01, sigma, diameter, theirs), rel=1e-12)
 
 

@@ -48,7 +48,7 @@ def streams() -> dict[str, np.ndarray]:
 def test_scores_and_flags_equal_those_of_the_twin(name: str, spec: str) -> None:
     threshold = made(spec, rate=0.1)
     twin = NaiveConfidence(
-        0.1, threshold.alpha, threshold.bound, threshold.kept, threshold._half, threshold._lengths.tolist(),
+        0.1, threshold.alpha, threshold.bound, threshold.kept, threshold._half, threshold._block_times.lengths.tolist(),
         threshold.patience,
     )  # fmt: skip
     x = np.abs(streams()[name])[: 1500 if threshold.bound == "binomial" else 400]

@@ -12,7 +12,7 @@ from naive.focus import focus as slow_focus
 from naive.focus import hull
 from naive.runs import block, nasty
 
-from clipdetect.changepoints.focus import PIECES, Focus, one_test, prune, push
+from clipdetect.changepoints.focus import PIECES, Focus, Splits, one_test, prune, push
 from clipdetect.components import Params
 from clipdetect.jit import Engine, EngineName, available
 from clipdetect.testing import check_component
@@ -60,11 +60,11 @@ def test_kernel_agrees_with_the_slow_twin(name: str) -> None:
 def hulls(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """size (2,) and split (2, PIECES) after all values, by the kernels."""
     size, split = np.zeros((1, 2, 1), np.int64), np.zeros((1, 2, PIECES, 1), np.int64)
-    total_at, clock_at = np.zeros((1, 2, PIECES, 1)), np.zeros((1, 2, PIECES, 1), np.int64)
+    splits = Splits(size, split, np.zeros((1, 2, PIECES, 1)), np.zeros((1, 2, PIECES, 1), np.int64))
     for n, total in enumerate(accumulate(values.tolist()), 1):
         for side in range(2):
-            prune(0, side, 0, 1.0 - 2.0 * side, n, total, size, split, total_at)
-            push(0, side, 0, n, total, n, size, split, total_at, clock_at)
+            prune(0, side, 0, 1.0 - 2.0 * side, n, total, splits)
+            push(0, side, 0, n, total, n, splits)
     return size[0, :, 0], split[0, :, :, 0]
 
 

@@ -308,9 +308,9 @@ def test_the_seed_decides_and_nothing_else_does() -> None:
 def test_the_constants_are_the_instances_own() -> None:
     X = rough(300, 2)
     forest = Forest(**SMALL)
-    forest.constants[1] = 1.0  # no memory
+    forest.constants = forest.constants._replace(memory=1.0)
     assert not same(run(forest, X), run(Forest(**SMALL), X))
-    assert Forest().constants[1] == 0.1
+    assert Forest().constants.memory == 0.1
 
 
 def test_learning_can_be_withheld() -> None:

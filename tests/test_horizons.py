@@ -22,7 +22,7 @@ FAST: EngineName = "numba" if available() else "python"
 
 def merged(a: np.ndarray, b: np.ndarray, handicap: float) -> list[float]:
     """The raw scores, slow and obvious."""
-    slow, fast = Unit(CONSTANTS["slow"]), Unit(CONSTANTS["fast"])
+    slow, fast = Unit(CONSTANTS.slow), Unit(CONSTANTS.fast)
     found = []
     for x, y in zip(a.tolist(), np.log1p(np.abs(b)).tolist(), strict=True):
         if math.isnan(x) or math.isnan(y):

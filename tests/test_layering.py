@@ -77,12 +77,15 @@ def test_nothing_imports_the_command_line():
 
 @pytest.mark.parametrize("name", PLUGGABLE)
 def test_components_import_contracts_and_numerics_only(name):
-    assert ours(name) <= {"components", "numerics", "jit", "errors"}
+    folder = name.split("/")[0]
+    assert ours(name) <= {"components", "numerics", "jit", "errors", folder}
+    own = [each.split(".")[2] for each in imports(name) if each.startswith(f"clipdetect.{folder}.")]
+    assert all(each.startswith("_") for each in own), "of its own folder a component imports halves only"
 
 
 @pytest.mark.parametrize("name", under("numerics"))
-def test_numerics_import_kernels_only(name):
-    assert ours(name) <= {"numerics", "jit"}
+def test_numerics_import_contracts_and_kernels_only(name):
+    assert ours(name) <= {"components", "numerics", "jit"}
 
 
 @pytest.mark.parametrize("name", under("formats"))
@@ -149,9 +152,9 @@ ENGINES_DIFFER = {"sum", "list", "dict", "set", "sorted", "map", "filter", "pow"
 
 
 def faults(function: ast.FunctionDef) -> list[str]:
-    """What the two engines would not do alike."""
+    """What the two engines would not do alike; annotations are not run."""
     found = []
-    for node in ast.walk(function):
+    for node in (node for statement in function.body for node in ast.walk(statement)):
         line = getattr(node, "lineno", 0)
         if isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Pow):
             found.append(f"{line}: a power")
@@ -182,6 +185,18 @@ def test_a_kernel_is_at_module_level_and_says_its_shapes(name):
     node, file = KERNELS[name], name.split(":")[0]
     assert node in TREES[file].body
     assert ast.get_docstring(node)
+
+
+MOST_ARGUMENTS = 8
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_a_kernel_has_few_arguments_and_says_their_types(name):
+    """So that none is told apart by its position alone: NamedTuples of arrays and numbers, typed."""
+    arguments = KERNELS[name].args.args
+    assert len(arguments) <= MOST_ARGUMENTS
+    assert [each.arg for each in arguments if each.annotation is None] == []
+    assert KERNELS[name].returns is not None
 
 
 def test_the_search_for_faults_finds_them():

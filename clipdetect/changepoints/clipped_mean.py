@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from clipdetect.components import ChangePointDetector, Rows, Spec, State
+from clipdetect.changepoints._clipped_mean_theorem import (
+    GUARANTEED,
+    PRINTED,
+    TheoremParameters,
+    TheoremScratch,
+    TheoremState,
+    clear,
+    step_theorem,
+)
+from clipdetect.components import UNREADABLE, ChangePointDetector, Changes, RowArrays, Rows, Spec, State
 from clipdetect.jit import kernel
-from clipdetect.numerics.clipped_descent import descend, excess
 from clipdetect.numerics.clipped_scores import (
     FIRST,
+    ScoredFields,
     add,
     begin,
     corrected,
     moments,
-    refer,
     squared,
     standard,
     surprise_of_sum,
@@ -25,39 +33,57 @@ from clipdetect.numerics.splits import NEAR, PLACES, due, place
 
 __all__ = ["ClippedMean"]
 
-UNREADABLE = 1e150  # larger values would overflow when squared
 PAIRS = 32  # neighbours that tell how far fields go together, before several fields are tested
 LONGEST_COUNTS = 7.0  # ln of 1,100 records: longer windows are not favoured further
 # -ln of the level a single test needs so that one stream of 10,000 in e^0 alarms; by benchmarks/reproduce.
 ONE_TEST = 13.5
-# gamma's two factors, C's two, the noise term's two, the last term's: theorem 3.1, and section 5.1.
-GUARANTEED = (120.0, 320.0, 1024.0, 8.0, 16.0, 4.0, 96.0)
-PRINTED = (4.0, 8.0, 0.5, 1.0, 2.0, 1.0, 2.0)
-FARTHEST = 1e75  # in sigma, so that squares stay finite
-DIAMETERS = 12.0  # the diameter where none is given, in sigma, as in the paper's experiments
+
+
+class CalibratedState(NamedTuple):
+    """The arrays of all keys for constants=calibrated: of the segment since the last change."""
+
+    filled: np.ndarray  # (K, d) int64, how many of the first values there are
+    first: np.ndarray  # (K, 32, d) this and the next two: see `ScoredFields`
+    centre: np.ndarray  # (K, d)
+    unit: np.ndarray  # (K, d)
+    clock: np.ndarray  # (K,) int64, records
+    split_at: np.ndarray  # (K, 76) int64, records before each split kept, 0 where there is none
+    count: np.ndarray  # type: ignore[assignment]  # (K, d) int64, this and the next two: see `ScoredFields`
+    sums: np.ndarray  # (K, 5, d)
+    previous: np.ndarray  # (K, d)
+    pairs: np.ndarray  # (K,) int64, pairs of neighbours in the next two
+    overlap: np.ndarray  # (K,) sum of their squared inner products
+    energy: np.ndarray  # (K,) sum of squared squared lengths
+    sum_at: np.ndarray  # (K, 76, d) sum of the scores before each split
+    count_at: np.ndarray  # (K, 76, d) int64, how many
+
+
+class Together(NamedTuple):
+    """How the fields of a segment go together, and what is asked of a split."""
+
+    fields: int
+    trace: float  # tr(R^2) of the fields' correlations
+    common: float  # what their lengths have in common, which counts like correlation in short windows
+    limit: float  # -ln of a probability
+
+
+class CalibratedScratch(NamedTuple):
+    """Room for what is worked out on the way."""
+
+    score: np.ndarray  # (d,) NaN where missing
+    about: np.ndarray  # (4, d) see `moments`
+    ordered: np.ndarray  # (32,)
 
 
 @kernel
-def clear(k, d, filled, clock, split_at):
-    """A new segment begins with the next record."""
-    clock[k] = 0
-    for j in range(d):
-        filled[k, j] = 0
-    for p in range(PLACES):
-        split_at[k, p] = 0
-
-
-# -- constants=calibrated ---------------------------------------------------------------------
-
-
-@kernel
-def relate(k, d, score, fields, about, count, sums, previous, pairs, overlap, energy):
+def relate(k: int, score: np.ndarray, fields: int, about: np.ndarray, state: CalibratedState) -> None:
     """How the fields go together: the squared inner product of a record's standardised scores and the last
     one's, whose mean is tr(R^2), and the square of the record's own squared length."""
+    count, sums, previous = state.count, state.sums, state.previous
     product = 0.0
     length = 0.0
     fresh = 0
-    for j in range(d):
+    for j in range(score.shape[0]):
         if not math.isnan(score[j]) and about[0, j] > 0.0:
             gap = score[j] - sums[k, 0, j] / count[k, j]
             product += gap * (previous[k, j] - sums[k, 0, j] / count[k, j]) / about[0, j]
@@ -65,16 +91,17 @@ def relate(k, d, score, fields, about, count, sums, previous, pairs, overlap, en
             fresh += 1
     if fresh > 1:
         length *= fields / (1.0 * fresh)
-        pairs[k] += 1
-        overlap[k] += product * product
-        energy[k] += length * length
+        state.pairs[k] += 1
+        state.overlap[k] += product * product
+        state.energy[k] += length * length
 
 
 @kernel
-def difference(k, p, d, about, count, sums, sum_at, count_at):
+def difference(k: int, p: int, about: np.ndarray, state: CalibratedState) -> float:
     """The fields' squared differences about the split kept at place p, each in its own variance, summed."""
+    count, sums, sum_at, count_at = state.count, state.sums, state.sum_at, state.count_at
     total = 0.0
-    for j in range(d):
+    for j in range(about.shape[1]):
         before = count_at[k, p, j]
         if about[0, j] > 0.0 and before >= FIRST and count[k, j] > before:
             total += squared(sums[k, 0, j], 1.0 * count[k, j], sum_at[k, p, j], 1.0 * before, about, j)
@@ -82,33 +109,34 @@ def difference(k, p, d, about, count, sums, sum_at, count_at):
 
 
 @kernel
-def evidence(k, p, n, d, fields, trace, common, limit, about, count, sums, split_at, sum_at, count_at):
+def evidence(k: int, p: int, n: int, together: Together, about: np.ndarray, state: CalibratedState) -> float:
     """-ln of the probability of so large a difference about the split kept at place p, and what its length
     counts for; 0 where it is clearly below the limit. n: the segment's records.
-
-    trace: tr(R^2) of the fields' correlations. common: what their lengths have in common, which counts like
-    correlation in short windows.
     """
-    total = difference(k, p, d, about, count, sums, sum_at, count_at)
+    fields, trace, limit = together.fields, together.trace, together.limit
+    count, sums, sum_at, count_at = state.count, state.sums, state.sum_at, state.count_at
+    total = difference(k, p, about, state)
     if total < trace / fields * (limit - LONGEST_COUNTS) + fields:
         return 0.0
     total = 0.0
-    for j in range(d):
+    for j in range(about.shape[1]):
         before = count_at[k, p, j]
         if about[0, j] > 0.0 and before >= FIRST and count[k, j] > before:
             total += corrected(sums[k, 0, j], 1.0 * count[k, j], sum_at[k, p, j], 1.0 * before, about, j)
-    before = 1.0 * split_at[k, p]
+    before = 1.0 * state.split_at[k, p]
     after = n - before
     shorter = before * after / n
     short = (1.0 / (after * after * after) + 1.0 / (before * before * before)) * shorter * shorter
-    own = min(trace + common * short, 1.0 * fields * fields)
+    own = min(trace + together.common * short, 1.0 * fields * fields)
     return surprise_of_sum(total, fields, own) + min(math.log(shorter), LONGEST_COUNTS)
 
 
 @kernel
-def learn_scores(X, i, k, filled, first, centre, unit, count, sums, previous, score, ordered):
+def learn_scores(X: np.ndarray, i: int, k: int, state: CalibratedState, score: np.ndarray, ordered: np.ndarray) -> bool:
     """The row's clipped scores, NaN where a field has none yet, into score (d,); a field with its first
     values begins. Returns whether anything was readable."""
+    filled, first, centre, unit = state.filled, state.first, state.centre, state.unit
+    fields_of = ScoredFields(first, centre, unit, state.count, state.sums, state.previous)
     readable = False
     square = 0.0
     fields = 0
@@ -126,7 +154,7 @@ def learn_scores(X, i, k, filled, first, centre, unit, count, sums, previous, sc
         first[k, filled[k, j], j] = x
         filled[k, j] += 1
         if filled[k, j] == FIRST:
-            begin(k, j, first, centre, unit, count, sums, previous, ordered)
+            begin(k, j, fields_of, ordered)
     longest = fields + 8.0 * math.sqrt(fields)  # squared; at one field the clip itself
     if square > longest:
         shrink = math.sqrt(longest / square)
@@ -137,16 +165,19 @@ def learn_scores(X, i, k, filled, first, centre, unit, count, sums, previous, sc
 
 @kernel
 def step_calibrated(
-    X, slots, learn, limit, filled, first, centre, unit, clock, split_at, count, sums, previous, pairs, overlap, energy,
-    sum_at, count_at, changed, since, score, about, ordered,
-):  # fmt: skip
-    """Learn each row, then look at the splits that are due. changed, since: (n,)."""
+    rows: RowArrays, limit: float, state: CalibratedState, out: Changes, scratch: CalibratedScratch
+) -> None:
+    """Learn each row, then look at the splits that are due. limit: see `limit` below."""
+    X, slots, learn = rows.X, rows.slots, rows.learn
+    count, sums, previous, clock, split_at = state.count, state.sums, state.previous, state.clock, state.split_at
+    pairs, overlap, energy = state.pairs, state.overlap, state.energy
+    score, about = scratch.score, scratch.about
     d = X.shape[1]
     for i in range(X.shape[0]):
         k = slots[i]
         if not learn[i]:
             continue
-        if not learn_scores(X, i, k, filled, first, centre, unit, count, sums, previous, score, ordered):
+        if not learn_scores(X, i, k, state, score, scratch.ordered):
             continue
         fields = 0
         tails = 0.0
@@ -158,7 +189,7 @@ def step_calibrated(
                     fields += 1
                     tails += about[2, j]
         if fields > 1:
-            relate(k, d, score, fields, about, count, sums, previous, pairs, overlap, energy)
+            relate(k, score, fields, about, state)
         for j in range(d):
             if not math.isnan(score[j]):
                 add(score[j], k, j, count, sums, previous)
@@ -172,28 +203,26 @@ def step_calibrated(
             common = max(0.0, 0.5 * (energy[k] / pairs[k] - fields * fields - tails) - trace)
         found = False
         if ready:
+            together = Together(fields, trace, common, limit)
             wide = 1
             for level in range(due(n)):
                 base = n // wide
                 for back in range(NEAR // 2 if level > 0 else 1, min(NEAR, base)):
                     p = place(base - back, level)
                     if not found and split_at[k, p] == (base - back) * wide:
-                        own = evidence(
-                            k, p, n, d, fields, trace, common, limit, about, count, sums, split_at, sum_at,
-                            count_at,
-                        )  # fmt: skip
+                        own = evidence(k, p, n, together, about, state)
                         found = own > limit
                 wide *= 2
         if found:
             best = 0.0
             for p in range(PLACES):
                 if split_at[k, p] > 0:
-                    own = difference(k, p, d, about, count, sums, sum_at, count_at)
+                    own = difference(k, p, about, state)
                     if own > best:
                         best = own
-                        since[i] = n - split_at[k, p] - 1
-            changed[i] = True
-            clear(k, d, filled, clock, split_at)
+                        out.since[i] = n - split_at[k, p] - 1
+            out.changed[i] = True
+            clear(k, state.filled, clock, split_at)
             pairs[k] = 0
             overlap[k] = 0.0
             energy[k] = 0.0
@@ -205,101 +234,8 @@ def step_calibrated(
             p = place(n, 0)
             split_at[k, p] = n
             for j in range(d):
-                sum_at[k, p, j] = sums[k, 0, j]
-                count_at[k, p, j] = count[k, j]
-
-
-# -- constants=guaranteed and printed ---------------------------------------------------------
-
-
-@kernel
-def place_values(X, i, k, sigma, middle, filled, first, centre, unit, value, ordered):
-    """The row about the centre and in units of sigma into value (d,), NaN where missing or not yet known.
-
-    sigma, middle: as given, NaN where a field's first values tell. Returns how many fields are there.
-    """
-    fresh = 0
-    for j in range(X.shape[1]):
-        x = X[i, j]
-        value[j] = math.nan
-        if not abs(x) < UNREADABLE:
-            continue
-        if filled[k, j] < FIRST and math.isnan(middle):
-            first[k, filled[k, j], j] = x
-            filled[k, j] += 1
-            if filled[k, j] == FIRST:
-                refer(k, j, first, centre, unit, ordered)
-                if not math.isnan(sigma):
-                    unit[k, j] = sigma
-            continue
-        if filled[k, j] < FIRST:
-            centre[k, j] = middle
-            unit[k, j] = sigma
-            filled[k, j] = FIRST
-        gap = x - centre[k, j]
-        if unit[k, j] > 0.0:
-            value[j] = min(max(gap / unit[k, j], -FARTHEST), FARTHEST)
-        else:
-            value[j] = 0.0 if gap == 0.0 else math.copysign(1.0, gap)
-        fresh += 1
-    return fresh
-
-
-@kernel
-def step_theorem(
-    X, slots, learn, delta, sigma, diameter, middle, constants, project, filled, first, centre, unit, clock, split_at,
-    mean, before, changed, since, value, ordered,
-):  # fmt: skip
-    """Algorithm 1. sigma, diameter, middle: NaN where not given; mean: (K, 77, d), the last the segment's own."""
-    d = X.shape[1]
-    for i in range(X.shape[0]):
-        k = slots[i]
-        if not learn[i] or place_values(X, i, k, sigma, middle, filled, first, centre, unit, value, ordered) == 0:
-            continue
-        fields = 0
-        for j in range(d):
-            fields += 1 if filled[k, j] == FIRST else 0
-        own = math.sqrt(1.0 * fields) if math.isnan(sigma) else 1.0
-        wide = DIAMETERS * own if math.isnan(diameter) else diameter / sigma
-        clip = 2.0 * wide
-        gamma = max(constants[0] * clip * own * (own + 1.0), constants[1] * own * own + 1.0)
-        bound = 0.5 * wide if project else math.inf
-        clock[k] += 1
-        n = clock[k]
-        for p in range(PLACES):
-            if split_at[k, p] > 0:
-                descend(k, p, d, n - split_at[k, p], value, clip, gamma, bound, mean)
-        log_inverse = math.log(2.0 * n * max(n - 1.0, 1.0) / delta)
-        found = False
-        step = 1
-        for level in range(due(n)):
-            base = n // step
-            for back in range(NEAR // 2 if level > 0 else 1, min(NEAR, base)):
-                p = place(base - back, level)
-                if not found and split_at[k, p] == (base - back) * step:
-                    own_excess = excess(
-                        k, p, n, d, log_inverse, own, wide, clip, gamma, constants, split_at, mean, before
-                    )
-                    found = own_excess > 0.0
-            step *= 2
-        if found:
-            best = 0.0
-            for p in range(PLACES):
-                own_excess = excess(k, p, n, d, log_inverse, own, wide, clip, gamma, constants, split_at, mean, before)
-                if own_excess > best:
-                    best = own_excess
-                    since[i] = n - split_at[k, p] - 1
-            changed[i] = True
-            clear(k, d, filled, clock, split_at)
-            for j in range(d):
-                mean[k, PLACES, j] = 0.0
-            continue
-        descend(k, PLACES, d, n, value, clip, gamma, bound, mean)
-        p = place(n, 0)
-        split_at[k, p] = n
-        for j in range(d):
-            mean[k, p, j] = 0.0
-            before[k, p, j] = mean[k, PLACES, j]
+                state.sum_at[k, p, j] = sums[k, 0, j]
+                state.count_at[k, p, j] = count[k, j]
 
 
 class ClippedMean(ChangePointDetector):
@@ -396,6 +332,7 @@ class ClippedMean(ChangePointDetector):
         self.sigma = sigma
         self.diameter = diameter
         self.centre = centre
+        self.state_class = CalibratedState if constants == "calibrated" else TheoremState
 
     def state_spec(self, n_features: int) -> Spec:
         d = n_features
@@ -421,24 +358,21 @@ class ClippedMean(ChangePointDetector):
             "count_at": ((PLACES, d), np.int64),
         }
 
-    def step(self, state: State, slots: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    def step(self, state: State, slots: np.ndarray, rows: Rows) -> Changes:
         n, d = rows.X.shape
-        changed, since = np.zeros(n, bool), np.zeros(n, np.int64)
-        arrays = [state[name] for name in self.state_spec(d)]  # in the order of the kernels' arguments
+        out, arrays = Changes.none(n), self.state_arrays(state)
         if self.constants == "calibrated":
-            scratch = [np.empty(d), np.empty((4, d)), np.empty(FIRST)]
-            self.run(
-                step_calibrated, n, rows.X, slots, rows.learn, limit(self.delta), *arrays, changed, since, *scratch
-            )
-            return changed, since
-        given = [math.nan if each is None else float(each) for each in (self.sigma, self.diameter, self.centre)]
+            scratch = CalibratedScratch(np.empty(d), np.empty((4, d)), np.empty(FIRST))
+            self.run(step_calibrated, n, rows.arrays(slots), limit(self.delta), arrays, out, scratch)
+            return out
+        given = (math.nan if each is None else float(each) for each in (self.sigma, self.diameter, self.centre))
+        sigma, diameter, centre = given
         guaranteed = self.constants == "guaranteed"
-        constants = np.array(GUARANTEED if guaranteed else PRINTED)
-        self.run(
-            step_theorem, n, rows.X, slots, rows.learn, self.delta, *given, constants, guaranteed, *arrays, changed,
-            since, np.empty(d), np.empty(FIRST),
-        )  # fmt: skip
-        return changed, since
+        constants = GUARANTEED if guaranteed else PRINTED
+        parameters = TheoremParameters(self.delta, sigma, diameter, centre, constants, guaranteed)
+        room = TheoremScratch(np.empty(d), np.empty(FIRST))
+        self.run(step_theorem, n, rows.arrays(slots), parameters, arrays, out, room)
+        return out
 
 
 def limit(delta: float) -> float:

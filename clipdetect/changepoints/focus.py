@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from clipdetect.components import ChangePointDetector, Rows, Spec, State
+from clipdetect.components import UNREADABLE, ChangePointDetector, Changes, RowArrays, Rows, Spec, State
 from clipdetect.jit import kernel
 from clipdetect.numerics.clipped_scores import (
     FIRST,
+    ScoredFields,
     add,
     begin,
     corrected,
@@ -21,18 +23,51 @@ from clipdetect.numerics.clipped_scores import (
 
 __all__ = ["Focus"]
 
-UNREADABLE = 1e150  # larger values would overflow when squared
 PIECES = 32  # splits kept a side and field; a stream without change keeps about ln n
 # -ln of the level of a single test at which 10,000 records give one false alarm; by benchmarks/reproduce.
 ONE_TEST = 10.6
 
 
+class FocusState(NamedTuple):
+    """The arrays of all keys: of the segment since the last change."""
+
+    filled: np.ndarray  # (K, d) int64, how many of the first values there are
+    first: np.ndarray  # (K, 32, d) this and the next five: see `ScoredFields`
+    centre: np.ndarray  # (K, d)
+    unit: np.ndarray  # (K, d)
+    count: np.ndarray  # type: ignore[assignment]  # (K, d) int64
+    sums: np.ndarray  # (K, 5, d)
+    previous: np.ndarray  # (K, d)
+    clock: np.ndarray  # (K,) int64, records
+    size: np.ndarray  # (K, 2, d) int64, this and the next three: see `Splits`
+    split: np.ndarray  # (K, 2, 32, d) int64
+    total_at: np.ndarray  # (K, 2, 32, d)
+    clock_at: np.ndarray  # (K, 2, 32, d) int64
+
+
+class Splits(NamedTuple):
+    """The splits kept of each side and field, oldest first."""
+
+    size: np.ndarray  # (K, 2, d) int64, how many
+    split: np.ndarray  # (K, 2, 32, d) int64, values before it
+    total_at: np.ndarray  # (K, 2, 32, d) sum of the scores before it
+    clock_at: np.ndarray  # (K, 2, 32, d) int64, records before it
+
+
+class FocusScratch(NamedTuple):
+    """Room for what is worked out on the way."""
+
+    about: np.ndarray  # (4, d) see `moments`
+    ordered: np.ndarray  # (32,)
+
+
 @kernel
-def prune(k, side, j, sign, n, total, size, split, total_at):
+def prune(k: int, side: int, j: int, sign: float, n: int, total: float, splits: Splits) -> None:
     """Drop the newest splits that can be no maximum once there is one after n values with this sum.
 
     What stays are the corners of the lower (sign 1) or upper (sign -1) convex hull of the sums.
     """
+    size, split, total_at = splits.size, splits.split, splits.total_at
     top = size[k, side, j]
     while top >= 2:
         gap = split[k, side, top - 1, j] - split[k, side, top - 2, j]
@@ -46,8 +81,9 @@ def prune(k, side, j, sign, n, total, size, split, total_at):
 
 
 @kernel
-def push(k, side, j, n, total, clock, size, split, total_at, clock_at):
+def push(k: int, side: int, j: int, n: int, total: float, clock: int, splits: Splits) -> None:
     """Keep the split after n values; the oldest leaves where there is no room."""
+    size, split, total_at, clock_at = splits.size, splits.split, splits.total_at, splits.clock_at
     top = size[k, side, j]
     if top == PIECES:
         top -= 1
@@ -62,9 +98,12 @@ def push(k, side, j, n, total, clock, size, split, total_at, clock_at):
 
 
 @kernel
-def largest(k, j, limit, about, count, sums, size, split, total_at):
+def largest(
+    k: int, j: int, limit: float, about: np.ndarray, count: np.ndarray, sums: np.ndarray, splits: Splits
+) -> tuple[float, int]:
     """The largest -ln of a split's probability in field j, 0 below the limit; and the likeliest of these splits, as
     side * PIECES + place."""
+    size, split, total_at = splits.size, splits.split, splits.total_at
     best = 0.0
     top = 0.0
     where = -1
@@ -87,11 +126,14 @@ def largest(k, j, limit, about, count, sums, size, split, total_at):
 
 
 @kernel
-def step(
-    X, slots, learn, one_test, filled, first, centre, unit, count, sums, previous, clock, size, split, total_at,
-    clock_at, changed, since, about, ordered,
-):  # fmt: skip
-    """Learn each row, then look at the splits kept of each field. changed, since: (n,)."""
+def step(rows: RowArrays, one_test: float, state: FocusState, out: Changes, scratch: FocusScratch) -> None:
+    """Learn each row, then look at the splits kept of each field. one_test: see `one_test` below."""
+    X, slots, learn = rows.X, rows.slots, rows.learn
+    filled, first, centre, unit = state.filled, state.first, state.centre, state.unit
+    count, sums, previous, clock = state.count, state.sums, state.previous, state.clock
+    size, clock_at, about = state.size, state.clock_at, scratch.about
+    fields_of = ScoredFields(first, centre, unit, count, sums, previous)
+    splits = Splits(size, state.split, state.total_at, clock_at)
     d = X.shape[1]
     for i in range(X.shape[0]):
         k = slots[i]
@@ -115,21 +157,21 @@ def step(
                 first[k, filled[k, j], j] = x
                 filled[k, j] += 1
                 if filled[k, j] == FIRST:
-                    begin(k, j, first, centre, unit, count, sums, previous, ordered)
+                    begin(k, j, fields_of, scratch.ordered)
                 continue
             for side in range(2):
                 sign = 1.0 - 2.0 * side
-                prune(k, side, j, sign, count[k, j], sums[k, 0, j], size, split, total_at)
-                push(k, side, j, count[k, j], sums[k, 0, j], clock[k], size, split, total_at, clock_at)
+                prune(k, side, j, sign, count[k, j], sums[k, 0, j], splits)
+                push(k, side, j, count[k, j], sums[k, 0, j], clock[k], splits)
             add(standard(x, centre[k, j], unit[k, j]), k, j, count, sums, previous)
             moments(k, j, count, sums, about)
             if about[0, j] > 0.0:
-                own, where = largest(k, j, limit, about, count, sums, size, split, total_at)
+                own, where = largest(k, j, limit, about, count, sums, splits)
                 if own > best:
                     best = own
-                    since[i] = clock[k] - clock_at[k, where // PIECES, where % PIECES, j]
+                    out.since[i] = clock[k] - clock_at[k, where // PIECES, where % PIECES, j]
         if best > 0.0:
-            changed[i] = True
+            out.changed[i] = True
             clock[k] = 0
             for j in range(d):
                 filled[k, j] = 0
@@ -181,6 +223,8 @@ class Focus(ChangePointDetector):
        detection: leveraging links with computational geometry", arXiv:2311.01174, 2023.
     """
 
+    state_class = FocusState
+
     def __init__(self, delta: float = 0.05) -> None:
         if not 0.0 < delta < 1.0:
             raise ValueError(f"delta must be between 0 and 1, got {delta}")
@@ -203,18 +247,12 @@ class Focus(ChangePointDetector):
             "clock_at": ((2, PIECES, d), np.int64),
         }
 
-    def step(self, state: State, slots: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    def step(self, state: State, slots: np.ndarray, rows: Rows) -> Changes:
         n, d = rows.X.shape
-        changed, since = np.zeros(n, bool), np.zeros(n, np.int64)
-        names = (
-            "filled", "first", "centre", "unit", "count", "sums", "previous", "clock", "size", "split", "total_at",
-            "clock_at",
-        )  # fmt: skip
-        self.run(
-            step, n, rows.X, slots, rows.learn, one_test(self.delta), *[state[name] for name in names],
-            changed, since, np.empty((4, d)), np.empty(FIRST),
-        )  # fmt: skip
-        return changed, since
+        out = Changes.none(n)
+        scratch = FocusScratch(np.empty((4, d)), np.empty(FIRST))
+        self.run(step, n, rows.arrays(slots), one_test(self.delta), self.state_arrays(state), out, scratch)
+        return out
 
 
 def one_test(delta: float) -> float:

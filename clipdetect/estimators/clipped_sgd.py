@@ -3,71 +3,69 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from clipdetect.components import Estimator, Params, RawKind, Rows, Spec, State
+from clipdetect.components import UNREADABLE, Estimates, Estimator, Params, RawKind, RowArrays, Rows, Spec, State
+from clipdetect.estimators._clipped_sgd_steps import (
+    AUTO,
+    EPOCHS,
+    FIXED,
+    NONE,
+    TIMES_MEDIAN,
+    WINDOW,
+    GradientNorms,
+    RegressionParameters,
+    RegressionState,
+    Schedule,
+    project,
+    shrinkage,
+    step_regression,
+    step_size,
+)
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import NEVER_MOVED, combine
-from clipdetect.numerics.regression import START, UNREADABLE, follow, insert, middle
-from clipdetect.numerics.rolling import median_but_zeros, push, quantile
+from clipdetect.numerics.combine import NEVER_MOVED, Centre, combine
+from clipdetect.numerics.ordered import insert, median
+from clipdetect.numerics.regression import START
 from clipdetect.numerics.several import limits_of_all
 
 __all__ = ["ClippedSgd"]
 
-WINDOW = 128  # gradient norms kept, whose quantile is the clip level
-TIMES_MEDIAN = 2.0  # clip level in medians of the gradient norms
-LOGISTIC_QUANTILE = 0.9  # the same for loss=logistic, whose norms are very asymmetric
-RIDGE = 1e-4  # on the weights of loss=logistic, which makes it strongly convex
 SCALE_RATE = 0.01  # of a field's scale: some 200 values
 SCALE_CLIP = 2.5
 FIRST_SCALE = 0.545  # of the width of the middle four of eight Gaussian values, in mean |residual| clipped as above
 TO_SIGMA = 1.27  # standard deviations of a Gaussian in that
-MEDIAN_TO_SIGMA = 1.4826
-LARGEST = 1e200  # a gradient norm beyond is not learned
-DIVERGED = 1e100  # a coefficient beyond starts again
-EPOCHS = 63
-AUTO, FIXED, NONE = 0, 1, 2  # how the clip level comes about
+
+
+class SgdMeanState(NamedTuple):
+    """The arrays of all keys for loss=mean."""
+
+    t: np.ndarray  # (K,) int64, steps taken
+    epoch: np.ndarray  # (K,) int64
+    count: np.ndarray  # type: ignore[assignment]  # (K, d) int64, of the first values
+    norms: np.ndarray  # (K, 1, 128) this and the next two: see `GradientNorms`
+    ordered: np.ndarray  # (K, 1, 128)
+    pushed: np.ndarray  # (K, 1) int64
+    theta: np.ndarray  # (K, d) estimate of the mean, in the field's unit
+    start: np.ndarray  # (K, d) where it began
+    scale: np.ndarray  # (K, d) clipped mean of |residual|, in the field's unit
+    first: np.ndarray  # (K, 8, d) the first values
+    location: np.ndarray  # (K, 2) see `combine`
+    spread: np.ndarray  # (K, 2) see `combine`
+    judged: np.ndarray  # (K,) int64, records that `combine` has learned
+
+
+class SgdScratch(NamedTuple):
+    """Room for what is worked out on the way."""
+
+    z: np.ndarray  # (n, d) deviations in standard deviations, NaN where missing
+    top: np.ndarray  # (d,) the largest of them
+    values: np.ndarray  # (8,)
 
 
 @kernel
-def step_size(t, k, epoch, constant, steps):
-    """Of record t >= 1: constant where it is > 0, else that of epoch [2^e, 2^(e + 1)). epoch: (K,); steps: (63,)."""
-    if constant > 0.0:
-        return constant
-    if t <= 1:
-        epoch[k] = 0
-    while t >= (1 << (epoch[k] + 1)):
-        epoch[k] += 1
-    return steps[epoch[k]]
-
-
-@kernel
-def shrinkage(norm, k, channel, q, times, how, level, norms, ordered, pushed):
-    """min(1, clip level / norm), after the norm has entered its window."""
-    push(norm, k, channel, norms, ordered, pushed)
-    if how == NONE or norm == 0.0:
-        return 1.0
-    limit = level if how == FIXED else times * quantile(k, channel, q, ordered, pushed)
-    return min(1.0, limit / norm)
-
-
-@kernel
-def project(k, radius, theta, start):
-    """Back to the ball of this radius around the start. theta, start: (K, m)."""
-    square = 0.0
-    for j in range(theta.shape[1]):
-        gap = theta[k, j] - start[k, j]
-        square += gap * gap
-    far = math.sqrt(square)
-    if far > radius:
-        for j in range(theta.shape[1]):
-            theta[k, j] = start[k, j] + (theta[k, j] - start[k, j]) * (radius / far)
-
-
-@kernel
-def rescale(size, k, j, scale):
+def rescale(size: float, k: int, j: int, scale: np.ndarray) -> None:
     """One clipped step of a field's scale on the log axis; the fixed point is mean min(size / scale, 2.5) = 1."""
     if not scale[k, j] > 0.0:
         scale[k, j] = size
@@ -76,11 +74,16 @@ def rescale(size, k, j, scale):
 
 
 @kernel
-def step_mean(
-    X, slots, learn, restart, radius, constant, steps, how, level, t, epoch, count, first, theta, start, scale, norms,
-    ordered, pushed, location, spread, judged, raw, expected, unit, z, top, values,
-):  # fmt: skip
-    """loss=mean: score each row, then learn it. X, expected, unit, z: (n, d); raw: (n,); top: (d,), values: (8,)."""
+def step_mean(rows: RowArrays, schedule: Schedule, state: SgdMeanState, out: Estimates, scratch: SgdScratch) -> None:
+    """loss=mean: score each row of X (n, d), then learn it."""
+    X, slots, learn, restart = rows.X, rows.slots, rows.learn, rows.restart
+    t, epoch, count, first, pushed = state.t, state.epoch, state.count, state.first, state.pushed
+    theta, start, scale = state.theta, state.start, state.scale
+    judged = state.judged
+    kept = Centre(state.location, state.spread, judged)
+    raw, expected, unit = out.raw, out.expected, out.scale
+    z, top, values = scratch.z, scratch.top, scratch.values
+    window = GradientNorms(state.norms, state.ordered, pushed)
     d = X.shape[1]
     for i in range(X.shape[0]):
         k = slots[i]
@@ -113,13 +116,13 @@ def step_mean(
                         z[i, j] = math.copysign(NEVER_MOVED, gap)
             if count[k, j] > 0 or (readable and learn[i]):
                 columns += 1
-        raw[i] = combine(z, i, columns, learn[i], k, location, spread, judged, top)
+        raw[i] = combine(z, i, columns, learn[i], k, kept, top)
         if not (learn[i] and anything):
             continue
         t[k] += 1
-        rate = step_size(t[k], k, epoch, constant, steps)
+        rate = step_size(t[k], k, epoch, schedule.constant, schedule.steps)
         if not math.isnan(raw[i]):
-            rate *= shrinkage(math.sqrt(square), k, 0, 0.5, TIMES_MEDIAN, how, level, norms, ordered, pushed)
+            rate *= shrinkage(math.sqrt(square), k, 0, 0.5, TIMES_MEDIAN, schedule, window)
         for j in range(d):
             x = X[i, j]
             n = count[k, j]
@@ -133,140 +136,10 @@ def step_mean(
                 if n + 1 == START:
                     for m in range(START):
                         insert(first[k, m, j], m, values)
-                    theta[k, j] = middle(values, START)
+                    theta[k, j] = median(START, values)
                     start[k, j] = theta[k, j]
                     scale[k, j] = FIRST_SCALE * (values[START - 3] - values[2])
-        project(k, radius, theta, start)
-
-
-@kernel
-def descend(
-    k, logistic, y, columns, target, rate, radius, how, level, rows, at, known, count, centre, theta, start, norms,
-    ordered, pushed, z,
-):  # fmt: skip
-    """One clipped step of the coefficients on the record held at `at`, whose truth is y. theta, start: (K, p)."""
-    value = theta[k, 0]
-    square = 1.0
-    for j in range(columns):
-        z[j + 1] = 0.0
-        if j != target and count[k, j] > 0:
-            z[j + 1] = rows[k, at, j] if known[k, at, j] else centre[k, j]
-        value += theta[k, j + 1] * z[j + 1]
-        square += z[j + 1] * z[j + 1]
-    error = y - value
-    if logistic:
-        error = y - 1.0 / (1.0 + math.exp(min(-value, 700.0)))
-    norm = abs(error) * math.sqrt(square)
-    if not norm < LARGEST:
-        return
-    if logistic:
-        channel = 1 if y > 0.5 else 0
-        rate *= shrinkage(norm, k, channel, LOGISTIC_QUANTILE, 1.0, how, level, norms, ordered, pushed)
-    else:
-        rate *= shrinkage(norm, k, 0, 0.5, TIMES_MEDIAN, how, level, norms, ordered, pushed)
-    diverged = False
-    for j in range(columns + 1):
-        if logistic and j > 0:
-            theta[k, j] -= rate * RIDGE * theta[k, j]
-        theta[k, j] += rate * error * z[j]
-        diverged = diverged or not abs(theta[k, j]) < DIVERGED
-    if diverged:
-        for j in range(columns + 1):
-            theta[k, j] = start[k, j]
-    project(k, radius, theta, start)
-
-
-@kernel
-def step_regression(
-    X, slots, label, learn, restart, logistic, target, delay, radius, constant, steps, how, level, t, epoch, seen,
-    count, previous, centre, spread, first, theta, start, norms, ordered, pushed, held, known, truth, raw, expected,
-    unit, z, values,
-):  # fmt: skip
-    """loss=linear and logistic: score each row, then learn it. X, expected, unit: (n, d); raw: (n,).
-
-    held, known: (K, size, d) and truth: (K, size): the last records, whose labels come later; z: (d + 1,)
-    with z[0] = 1 and values: (8,) are scratch.
-    """
-    d = X.shape[1]
-    size = held.shape[1]
-    for i in range(X.shape[0]):
-        k = slots[i]
-        if restart[i] and learn[i]:
-            t[k] = 0
-            seen[k] = 0
-            for j in range(d):
-                count[k, j] = 0
-            for c in range(3):
-                pushed[k, c] = 0
-            for j in range(d + 1):
-                theta[k, j] = 0.0
-                start[k, j] = 0.0
-        value = theta[k, 0]
-        anything = False
-        for j in range(d):
-            if abs(X[i, j]) < UNREADABLE:
-                anything = True
-                x = X[i, j]
-            else:
-                x = centre[k, j]
-            if j != target and count[k, j] > 0:
-                value += theta[k, j + 1] * x
-        y = label[i]
-        if not logistic:
-            y = X[i, target]
-            anything = abs(y) < UNREADABLE
-        if t[k] >= START:
-            if logistic and anything:
-                raw[i] = min(max(value, -1e300), 1e300)
-            elif not logistic:
-                sigma = MEDIAN_TO_SIGMA * median_but_zeros(k, 2, ordered, pushed)
-                expected[i, target] = value
-                unit[i, target] = sigma
-                if anything and y == value:
-                    raw[i] = 0.0
-                elif anything and sigma > 0.0:
-                    raw[i] = min(max((y - value) / max(sigma, 1e-15 * abs(value)), -1e300), 1e300)
-                elif anything:
-                    raw[i] = math.copysign(NEVER_MOVED, y - value)
-        if not (learn[i] and anything):
-            continue
-        for j in range(d):
-            if j != target and abs(X[i, j]) < UNREADABLE:
-                follow(X[i, j], k, j, count, previous, centre, spread)
-        at = seen[k] % size
-        if delay > 0 and seen[k] >= delay and truth[k, at] >= 0.0:
-            t[k] += 1
-            rate = step_size(t[k], k, epoch, constant, steps)
-            descend(
-                k, logistic, truth[k, at], d, target, rate, radius, how, level, held, at, known, count, centre, theta,
-                start, norms, ordered, pushed, z,
-            )  # fmt: skip
-        for j in range(d):
-            there = abs(X[i, j]) < UNREADABLE
-            held[k, at, j] = X[i, j] if there else 0.0
-            known[k, at, j] = there
-        truth[k, at] = -1.0 if math.isnan(y) else y
-        seen[k] += 1
-        if delay > 0 or math.isnan(y):
-            continue
-        t[k] += 1
-        rate = step_size(t[k], k, epoch, constant, steps)
-        if logistic or t[k] > START:
-            if not logistic:
-                push(min(abs(y - value), LARGEST), k, 2, norms, ordered, pushed)
-            descend(
-                k, logistic, y, d, target, rate, radius, how, level, held, at, known, count, centre, theta, start,
-                norms, ordered, pushed, z,
-            )  # fmt: skip
-        else:
-            first[k, t[k] - 1] = y
-            if t[k] == START:
-                for m in range(START):
-                    insert(first[k, m], m, values)
-                theta[k, 0] = middle(values, START)
-                start[k, 0] = theta[k, 0]
-                for m in range(START):
-                    push(abs(first[k, m] - theta[k, 0]), k, 2, norms, ordered, pushed)
+        project(k, schedule.radius, theta, start)
 
 
 class ClippedSgd(Estimator):
@@ -347,6 +220,7 @@ class ClippedSgd(Estimator):
         self.loss, self.target, self.alpha, self.horizon = loss, target, alpha, horizon
         self.clip, self.radius, self.label_delay = clip, radius, label_delay
         self._how, self._level = _clip(clip)
+        self.state_class = SgdMeanState if loss == "mean" else RegressionState
         self._steps = np.array([2.0 ** (-alpha * e) for e in range(EPOCHS)])
         if loss == "logistic":
             self.raw_kind = "level"
@@ -397,35 +271,22 @@ class ClippedSgd(Estimator):
             "seen": ((), np.int64),
         }
 
-    def step(self, state: State, slots: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def step(self, state: State, slots: np.ndarray, rows: Rows) -> Estimates:
         n, d = rows.X.shape
-        raw, expected, unit = np.full(n, np.nan), np.full((n, d), np.nan), np.full((n, d), np.nan)
+        out, arrays = Estimates.none(rows), self.state_arrays(state)
         constant = 0.0 if self.horizon is None else float(self.horizon) ** -self.alpha
-        radius = np.inf if self.radius is None else self.radius
-        schedule = (radius, constant, self._steps, self._how, self._level)
+        radius = math.inf if self.radius is None else float(self.radius)
+        schedule = Schedule(radius, constant, self._steps, self._how, self._level)
         if self.loss == "mean":
-            of_mean = (
-                "t", "epoch", "count", "first", "theta", "start", "scale", "norms", "ordered", "pushed", "location",
-                "spread", "judged",
-            )  # fmt: skip
-            self.run(
-                step_mean, n, rows.X, slots, rows.learn, rows.restart, *schedule, *[state[name] for name in of_mean],
-                raw, expected, unit, np.empty((n, d)), np.empty(d), np.empty(START),
-            )  # fmt: skip
-            return raw, expected, unit
+            scratch = SgdScratch(np.empty((n, d)), np.empty(d), np.empty(START))
+            self.run(step_mean, n, rows.arrays(slots), schedule, arrays, out, scratch)
+            return out
         target = self._place()
         if self.loss == "linear" and target < 0:
-            return raw, expected, unit
-        names = (
-            "t", "epoch", "seen", "count", "previous", "centre", "spread", "first", "theta", "start", "norms",
-            "ordered", "pushed", "held", "known", "truth",
-        )  # fmt: skip
-        z = np.ones(d + 1)
-        self.run(
-            step_regression, n, rows.X, slots, rows.label, rows.learn, rows.restart, self.loss == "logistic", target,
-            self.label_delay, *schedule, *[state[name] for name in names], raw, expected, unit, z, np.empty(START),
-        )  # fmt: skip
-        return raw, expected, unit
+            return out
+        parameters = RegressionParameters(self.loss == "logistic", target, self.label_delay, schedule)
+        self.run(step_regression, n, rows.arrays(slots), parameters, arrays, out, np.ones(d + 1), np.empty(START))
+        return out
 
     def multiples(
         self, state: State, slots: np.ndarray, low: np.ndarray, high: np.ndarray

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from clipdetect.components import Estimator, Params, Rows, Spec, State
+from clipdetect.components import UNREADABLE, Estimates, Estimator, Params, RowArrays, Rows, Spec, State
 from clipdetect.jit import kernel
 
 __all__ = ["Evidence"]
@@ -20,15 +21,29 @@ CLIP = 3.0  # mean excesses; how much one value teaches at most
 CLIPPED_MEAN = 0.95  # of an exponential excess clipped there
 LEAST_SHARE = RATE / 4  # above the quantile; below, the share is too rough to be told from none
 RARE = 0.5  # decades of evidence for each decade by which large values are rare at all
-UNREADABLE = 1e150
+
+
+class EvidenceState(NamedTuple):
+    """The arrays of all keys."""
+
+    count: np.ndarray  # type: ignore[assignment]  # (K, d) int64, values learned
+    first: np.ndarray  # (K, 32, d) the first values in order
+    quantile: np.ndarray  # (K, d) upper quartile
+    share: np.ndarray  # (K, d) of the values above it
+    excess: np.ndarray  # (K, d) their mean distance from it
+
+
+class EvidenceParameters(NamedTuple):
+    """The settings."""
+
+    counter: int  # the column of counts, or -1
+    decades: np.ndarray  # (d,) bool, columns that are rarities
 
 
 @kernel
-def exact(x, k, j, n, first, quantile, share, excess):
-    """Quantile, share above it and mean excess of a column's first values, x being number n (from 0) of them.
-
-    first: (K, FIRST, d), kept sorted.
-    """
+def exact(x: float, k: int, j: int, n: int, state: EvidenceState) -> None:
+    """Quantile, share above it and mean excess of a column's first values, x being number n (from 0) of them."""
+    first = state.first
     at = n
     while at > 0 and first[k, at - 1, j] > x:
         first[k, at, j] = first[k, at - 1, j]
@@ -41,18 +56,19 @@ def exact(x, k, j, n, first, quantile, share, excess):
         if first[k, i, j] > q:
             above += 1
             total += first[k, i, j] - q
-    quantile[k, j] = q
-    share[k, j] = (above + 1.0) / (n + 2.0)
-    excess[k, j] = total / above if above > 0 else 0.0
+    state.quantile[k, j] = q
+    state.share[k, j] = (above + 1.0) / (n + 2.0)
+    state.excess[k, j] = total / above if above > 0 else 0.0
 
 
 @kernel
-def learn_value(x, k, j, weight, count, first, quantile, share, excess):
+def learn_value(x: float, k: int, j: int, weight: float, state: EvidenceState) -> None:
     """Column j of key k learns x by steps of this weight, in (0, 1]."""
+    count, quantile, share, excess = state.count, state.quantile, state.share, state.excess
     n = count[k, j]
     count[k, j] = n + 1
     if n < FIRST:
-        exact(x, k, j, n, first, quantile, share, excess)
+        exact(x, k, j, n, state)
         return
     full = max(RATE, 1.0 / (n + 1.0))
     step = weight * full
@@ -72,11 +88,12 @@ def learn_value(x, k, j, weight, count, first, quantile, share, excess):
 
 
 @kernel
-def step(X, slots, learn, restart, counter, decades, count, first, quantile, share, excess, raw, usual, unit):
-    """Score each row, then learn it. X, usual, unit: (n, d); raw: (n,); decades: (d,) bool.
-
-    counter: the column of counts, or -1.
-    """
+def step(rows: RowArrays, parameters: EvidenceParameters, state: EvidenceState, out: Estimates) -> None:
+    """Score each row of X (n, d), then learn it."""
+    X, slots, learn, restart = rows.X, rows.slots, rows.learn, rows.restart
+    counter, decades = parameters.counter, parameters.decades
+    count, quantile, share, excess = state.count, state.quantile, state.share, state.excess
+    raw, usual, unit = out.raw, out.expected, out.scale
     for i in range(X.shape[0]):
         k = slots[i]
         weight = 1.0
@@ -108,7 +125,7 @@ def step(X, slots, learn, restart, counter, decades, count, first, quantile, sha
         if learn[i]:
             for j in range(X.shape[1]):
                 if j != counter and abs(X[i, j]) < UNREADABLE:
-                    learn_value(X[i, j], k, j, weight, count, first, quantile, share, excess)
+                    learn_value(X[i, j], k, j, weight, state)
 
 
 class Evidence(Estimator):
@@ -153,6 +170,7 @@ class Evidence(Estimator):
     raw_kind = "distance"
     takes_decades = True
     scale_free = False
+    state_class = EvidenceState
 
     def __init__(self, counter: str = "", surprise: bool = True) -> None:
         self.counter, self.surprise = counter, surprise
@@ -174,11 +192,8 @@ class Evidence(Estimator):
             **dict.fromkeys(("quantile", "share", "excess"), ((d,), np.float64)),
         }
 
-    def step(self, state: State, slots: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        n, d = rows.X.shape
-        raw, usual, unit = np.full(n, np.nan), np.full((n, d), np.nan), np.full((n, d), np.nan)
-        arrays = [state[name] for name in ("count", "first", "quantile", "share", "excess")]
-        self.run(
-            step, n, rows.X, slots, rows.learn, rows.restart, self._counter, self._decades, *arrays, raw, usual, unit
-        )
-        return raw, usual, unit
+    def step(self, state: State, slots: np.ndarray, rows: Rows) -> Estimates:
+        out = Estimates.none(rows)
+        parameters = EvidenceParameters(self._counter, self._decades)
+        self.run(step, len(slots), rows.arrays(slots), parameters, self.state_arrays(state), out)
+        return out

@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from clipdetect.components import Estimator, Rows, Spec, State
+from clipdetect.components import UNREADABLE, Estimator, RowArrays, Rows, Shares, Spec, State
 from clipdetect.jit import kernel
 from clipdetect.numerics.clock import LATEST
 from clipdetect.numerics.records_bank import (
-    AVERAGE,
     AVERAGES,
     BINS,
-    CONSTANTS,
-    FLOOR,
-    FORGET,
     HORIZONS,
     LEVEL,
     PAIRS,
     SEASON,
-    SEASON_WEIGHT,
     SHIFT,
     STATISTICS,
-    STRETCH,
     TIMED_SHIFT,
-    TRACKER,
     TRACKERS,
-    UNIT,
-    UNREADABLE,
     VOLATILITY,
-    VOLATILITY_WEIGHT,
-    YOUNG,
+    Day,
+    ExtremesConstants,
+    Tracked,
     beyond,
+    extremes_constants,
     place_in_day,
     season,
     track,
@@ -44,12 +38,43 @@ __all__ = ["Extremes"]
 START = 68  # values of a field before there is an opinion: with the default warm-up, 100 before it counts
 
 
-@kernel
-def shifts(v, n, first, at, k, j, learn, c, average, now):
-    """Each fast average with v less a slow one before it, into now from `at` on; the averages from `first` learn v.
+class ExtremesState(NamedTuple):
+    """The arrays of all keys."""
 
-    n: values before. NaN for a v that is NaN.
+    count: np.ndarray  # type: ignore[assignment]  # (K, d) int64, values learned
+    origin: np.ndarray  # (K, d) first value, in the field's unit
+    mean: np.ndarray  # (K, 4, d) this and the next two: see `Tracked`
+    scale: np.ndarray  # (K, 4, d)
+    peak: np.ndarray  # (K, 4, d)
+    average: np.ndarray  # (K, 12, d) six rates of the value, and six of its seasonal residual
+    volatility: np.ndarray  # (K, 3, d) averages of log(.1 + |z|)
+    table: np.ndarray  # (K, 96, d) this and the next three: see `Day`
+    seen: np.ndarray  # (K, 96, d)
+    spread: np.ndarray  # (K, d)
+    timed: np.ndarray  # (K, d) int64
+    high: np.ndarray  # (K, 13, d) upper ends of the ranges of the statistics
+    low: np.ndarray  # (K, 13, d) lower ends
+
+
+class Bank(NamedTuple):
+    """The state by what it is of."""
+
+    constants: ExtremesConstants
+    tracked: Tracked
+    day: Day
+    average: np.ndarray  # (K, 12, d)
+    volatility: np.ndarray  # (K, 3, d)
+
+
+@kernel
+def shifts(v: float, n: int, residual: bool, k: int, j: int, learn: bool, bank: Bank, now: np.ndarray) -> None:
+    """Each fast average with v less a slow one before it, into now (13,); then the averages learn v.
+
+    n: values before. residual: whether v is the seasonal residual, else the value. NaN for a v that is NaN.
     """
+    average, rates = bank.average, bank.constants.averages
+    first = AVERAGES if residual else 0
+    at = TIMED_SHIFT if residual else SHIFT
     if math.isnan(v):
         for p in range(PAIRS):
             now[at + p] = math.nan
@@ -57,44 +82,43 @@ def shifts(v, n, first, at, k, j, learn, c, average, now):
     warm = 1.0 / (n + 1.0)
     for p in range(PAIRS):
         fast = average[k, first + p, j]
-        fast += max(c[AVERAGE + p], warm) * (v - fast)
+        fast += max(rates[p], warm) * (v - fast)
         now[at + p] = fast - average[k, first + p + 2, j]
     if learn:
         for a in range(AVERAGES):
-            average[k, first + a, j] += max(c[AVERAGE + a], warm) * (v - average[k, first + a, j])
+            average[k, first + a, j] += max(rates[a], warm) * (v - average[k, first + a, j])
 
 
 @kernel
-def statistics(
-    v, place, k, j, n, learn, c, mean, scale, peak, average, volatility, table, seen, spread, timed, now
-):  # fmt: skip
+def statistics(v: float, place: float, k: int, j: int, n: int, learn: bool, bank: Bank, now: np.ndarray) -> None:
     """The statistics of value number n (from 0), origin subtracted, into now (13,); their parts learn it.
 
-    place: in the day table, negative without a time. average: (K, 12, d), six rates of the value and six of its
-    seasonal residual; volatility: (K, 3, d).
+    place: in the day table, negative without a time.
     """
+    c, day, volatility = bank.constants, bank.day, bank.volatility
     now[LEVEL] = v
-    usual = mean[k, TRACKERS - 1, j]
-    before = timed[k, j]
-    residual = season(v, place, k, j, usual, learn, c, table, seen, spread, timed) if place >= 0.0 else math.nan
-    if timed[k, j] == 0:
+    usual = bank.tracked.mean[k, TRACKERS - 1, j]
+    before = day.timed[k, j]
+    residual = season(v, place, k, j, usual, learn, c, day) if place >= 0.0 else math.nan
+    if day.timed[k, j] == 0:
         residual = math.nan
     now[SEASON] = residual
-    shifts(v, n, 0, SHIFT, k, j, learn, c, average, now)
-    shifts(residual, before, AVERAGES, TIMED_SHIFT, k, j, learn, c, average, now)
+    shifts(v, n, False, k, j, learn, bank, now)
+    shifts(residual, before, True, k, j, learn, bank, now)
     for a in range(TRACKERS):
-        z = track(v, k, a, j, n, learn, c, mean, scale, peak)
+        z = track(v, k, a, j, n, learn, c, bank.tracked)
         if a < HORIZONS:
-            size = math.log(abs(z) + c[FLOOR])
-            size = volatility[k, a, j] + max(c[TRACKER + a], 1.0 / (n + 1.0)) * (size - volatility[k, a, j])
+            size = math.log(abs(z) + c.floor)
+            size = volatility[k, a, j] + max(c.trackers[a], 1.0 / (n + 1.0)) * (size - volatility[k, a, j])
             now[VOLATILITY + a] = size
             if learn:
                 volatility[k, a, j] = size
 
 
 @kernel
-def judge(k, j, n, learn, c, now, timed, high, low):
+def judge(k: int, j: int, n: int, learn: bool, c: ExtremesConstants, state: ExtremesState, now: np.ndarray) -> float:
     """The evidence of statistics now (13,), family by family; their ranges then learn them. n: values before."""
+    timed, high, low = state.timed, state.high, state.low
     total = 0.0
     best = 0.0
     for s in range(STATISTICS):
@@ -107,11 +131,11 @@ def judge(k, j, n, learn, c, now, timed, high, low):
         by_time = s == SEASON or TIMED_SHIFT <= s < VOLATILITY
         begins = n == 0 or (by_time and timed[k, j] == 1 and learn)
         if not begins:
-            own = beyond(v, k, s, j, c, high, low)
+            own = beyond(v, k, s, j, c.unit, high, low)
             if s == SEASON:
-                own *= c[SEASON_WEIGHT]
+                own *= c.season_weight
             elif s >= VOLATILITY:
-                own *= c[VOLATILITY_WEIGHT]
+                own *= c.volatility_weight
             if s < SHIFT:
                 total += own
             else:
@@ -122,34 +146,38 @@ def judge(k, j, n, learn, c, now, timed, high, low):
                 low[k, s, j] = v
             else:
                 widen(v, k, s, j, c, high, low)
-    return (total + best) * (n / (n + c[YOUNG]))
+    return (total + best) * (n / (n + c.young))
 
 
 @kernel
-def begin(x, k, j, origin, mean, scale, peak, average, volatility, table, seen, spread, timed):
+def begin(x: float, k: int, j: int, state: ExtremesState) -> None:
     """Field j of key k as never seen, with x as its origin."""
-    origin[k, j] = x
-    spread[k, j] = 0.0
-    timed[k, j] = 0
+    state.origin[k, j] = x
+    state.spread[k, j] = 0.0
+    state.timed[k, j] = 0
     for a in range(TRACKERS):
-        mean[k, a, j] = 0.0
-        scale[k, a, j] = 0.0
-        peak[k, a, j] = 0.0
+        state.mean[k, a, j] = 0.0
+        state.scale[k, a, j] = 0.0
+        state.peak[k, a, j] = 0.0
     for a in range(2 * AVERAGES):
-        average[k, a, j] = 0.0
+        state.average[k, a, j] = 0.0
     for a in range(HORIZONS):
-        volatility[k, a, j] = 0.0
+        state.volatility[k, a, j] = 0.0
     for b in range(BINS):
-        table[k, b, j] = 0.0
-        seen[k, b, j] = 0.0
+        state.table[k, b, j] = 0.0
+        state.seen[k, b, j] = 0.0
 
 
 @kernel
 def step(
-    X, time, slots, learn, restart, start, c, count, origin, mean, scale, peak, average, volatility, table, seen,
-    spread, timed, high, low, raw, centre, unit, share, now,
-):  # fmt: skip
-    """Score each row, then learn it. X, centre, unit, share: (n, d); time, raw: (n,); now: (13,) scratch."""
+    rows: RowArrays, start: int, constants: ExtremesConstants, state: ExtremesState, out: Shares, now: np.ndarray
+) -> None:
+    """Score each row of X (n, d), then learn it. start: values before there is an opinion; now: (13,) scratch."""
+    X, time, slots, learn, restart = rows.X, rows.time, rows.slots, rows.learn, rows.restart
+    count, origin, mean, scale = state.count, state.origin, state.mean, state.scale
+    raw, centre, unit, share = out.raw, out.expected, out.scale, out.share
+    tracked, day = Tracked(mean, scale, state.peak), Day(state.table, state.seen, state.spread, state.timed)
+    bank = Bank(constants, tracked, day, state.average, state.volatility)
     usual = TRACKERS - 2
     for i in range(X.shape[0]):
         k = slots[i]
@@ -166,12 +194,9 @@ def step(
             if not abs(x) < UNREADABLE or (n == 0 and not learn[i]):
                 continue
             if n == 0:
-                begin(x, k, j, origin, mean, scale, peak, average, volatility, table, seen, spread, timed)
-            statistics(
-                x - origin[k, j], place, k, j, n, learn[i], c, mean, scale, peak, average, volatility, table, seen,
-                spread, timed, now,
-            )  # fmt: skip
-            evidence = judge(k, j, n, learn[i], c, now, timed, high, low)
+                begin(x, k, j, state)
+            statistics(x - origin[k, j], place, k, j, n, learn[i], bank, now)
+            evidence = judge(k, j, n, learn[i], constants, state, now)
             if learn[i]:
                 count[k, j] = n + 1
             if n >= start:
@@ -229,6 +254,7 @@ class Extremes(Estimator):
     """
 
     raw_kind = "distance"
+    state_class = ExtremesState
 
     def __init__(self, memory: float = 100_000, clip: float = 1.5) -> None:
         if not 100 <= memory < math.inf:
@@ -236,8 +262,7 @@ class Extremes(Estimator):
         if not 0.0 < clip < math.inf:
             raise ValueError(f"clip must be > 0, got {clip}")
         self.memory, self.clip = memory, clip
-        self.constants = np.array(list(CONSTANTS.values()))
-        self.constants[FORGET], self.constants[STRETCH] = 1.0 / memory, clip
+        self.constants = extremes_constants(memory, clip)
 
     def state_spec(self, n_features: int) -> Spec:
         d = n_features
@@ -253,14 +278,13 @@ class Extremes(Estimator):
             **dict.fromkeys(("high", "low"), ((STATISTICS, d), np.float64)),
         }
 
-    def step(self, state: State, slots: np.ndarray, rows: Rows) -> tuple[np.ndarray, ...]:
-        n, d = rows.X.shape
-        raw, centre, unit, share = np.full(n, np.nan), *(np.full((n, d), np.nan) for _ in range(3))
+    def step(self, state: State, slots: np.ndarray, rows: Rows) -> Shares:
+        out = Shares.none(rows)
         self.run(
-            step, n, rows.X, rows.time, slots, rows.learn, rows.restart, START, self.constants,
-            *[state[name] for name in self.state_spec(0)], raw, centre, unit, share, np.empty(STATISTICS),
+            step, len(slots), rows.arrays(slots), START, self.constants, self.state_arrays(state), out,
+            np.empty(STATISTICS),
         )  # fmt: skip
-        return raw, centre, unit, share
+        return out
 
     def multiples(
         self, state: State, slots: np.ndarray, low: np.ndarray, high: np.ndarray
@@ -269,7 +293,7 @@ class Extremes(Estimator):
         below, above = np.full(len(slots), np.nan), np.full(len(slots), np.nan)
         if state["count"].shape[1] != 1:
             return below, above
-        unit, young = (float(self.constants[at]) for at in (UNIT, YOUNG))
+        unit, young = self.constants.unit, self.constants.young
         for i, slot in enumerate(slots.tolist()):
             bottom, top = float(state["low"][slot, LEVEL, 0]), float(state["high"][slot, LEVEL, 0])
             count = int(state["count"][slot, 0])

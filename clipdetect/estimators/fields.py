@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from clipdetect.components import Estimator, Params, Rows, Spec, State
+from clipdetect.components import UNREADABLE, Estimator, Params, RowArrays, Rows, Shares, Spec, State
 from clipdetect.jit import kernel
 from clipdetect.numerics.directions import along, learn_directions
 from clipdetect.numerics.largest import mean_log_of_largest
@@ -17,34 +18,85 @@ __all__ = ["Fields"]
 START = 8  # values of a field before it is judged
 SETTLED = 20  # values of a field that never moved before its first change is strange
 FIRST = 3.0  # scales; one of the first deviations of a field is not taken for more
-UNREADABLE = 1e150  # larger values would overflow when squared
-CONSTANTS = {
-    "clip": 2.5,  # scales; a larger deviation teaches the scales no more than this
-    "floor": 0.5,  # of the larger side's scale: the least scale of the smaller side
-    "cap": 100.0,  # scales; no deviation counts for more
-    "largest": 1.5,  # times sqrt(fields) is how many fields count
-    "bound": 3.0,  # scales; what the directions learn at most of a field
-    "least": 0.05,  # the least scale of what directions leave, in scales of the field
-    "grow": 2.0,  # speed of the scales, in steps of the centre, where a deviation is larger than its scale
-    "gross": 0.5,  # where it is more than twice the clip
-    "shrink": 1.0,  # where it is smaller
-    "speed": 0.5,  # of the scales of what directions leave, likewise
-    "fade": 0.5,  # of the memory of the larger side, likewise
-    "turning": 1.0,  # of the directions, likewise
-}
-CLIP, FLOOR, CAP, LARGEST, BOUND, LEAST, GROW, GROSS, SHRINK, SPEED, FADE, TURNING, RATE, MEMORY = range(
-    len(CONSTANTS) + 2
-)
+
+
+class FieldsConstants(NamedTuple):
+    """Numbers that were chosen rather than derived, and the two that follow from the settings."""
+
+    clip: float = 2.5  # scales; a larger deviation teaches the scales no more than this
+    floor: float = 0.5  # of the larger side's scale: the least scale of the smaller side
+    cap: float = 100.0  # scales; no deviation counts for more
+    largest: float = 1.5  # times sqrt(fields) is how many fields count
+    bound: float = 3.0  # scales; what the directions learn at most of a field
+    least: float = 0.05  # the least scale of what directions leave, in scales of the field
+    grow: float = 2.0  # speed of the scales, in steps of the centre, where a deviation is larger than its scale
+    gross: float = 0.5  # where it is more than twice the clip
+    shrink: float = 1.0  # where it is smaller
+    speed: float = 0.5  # of the scales of what directions leave, likewise
+    fade: float = 0.5  # of the memory of the larger side, likewise
+    turning: float = 1.0  # of the directions, likewise
+    rate: float = 0.001  # of the centre in the end: 1 / patience
+    memory: float = 0.05  # of the mean of the last scores
+
+
+class FieldsState(NamedTuple):
+    """The arrays of all keys."""
+
+    clock: np.ndarray  # (K,) int64, records learned
+    count: np.ndarray  # type: ignore[assignment]  # (K, d) int64, values learned since the start or a restart
+    moves: np.ndarray  # (K, d) int64, values that were not the centre, up to 8
+    middle: np.ndarray  # (K, d) centre, in the field's unit
+    up: np.ndarray  # (K, d) scale of the upper side, in the field's unit
+    down: np.ndarray  # (K, d) of the lower side
+    wide: np.ndarray  # (K, d) of the larger side, remembered
+    residual: np.ndarray  # (K, d) centre of what the directions leave, in scales
+    spread: np.ndarray  # (K, d) its scale, in scales
+    directions: np.ndarray  # (K, P, d) see `along`
+    told: np.ndarray  # (K,) int64, scores since the start or a restart
+    memory: np.ndarray  # (K,) mean of the last scores
+
+
+class FieldsParameters(NamedTuple):
+    """The settings."""
+
+    wanted: int  # directions at most
+    constants: FieldsConstants
+    direct: np.ndarray  # (d,) bool, columns that are rarities in decades
+
+
+class FieldsScratch(NamedTuple):
+    """What is worked out of one record, each (d,) but the last."""
+
+    there: np.ndarray  # bool, whether the field has a value
+    judged: np.ndarray  # bool, whether it is judged
+    z: np.ndarray  # deviation, in scales
+    y: np.ndarray  # the same, clipped
+    unit: np.ndarray  # scale of the side it is on
+    least: np.ndarray  # scale of the smaller side
+    gap: np.ndarray  # what directions leave, in its scale
+    shift: np.ndarray  # what they expect, as z
+    size: np.ndarray  # |z|, -1 where a field is not judged
+    larger: np.ndarray  # the larger of size and |gap|
+    own: np.ndarray  # the logarithms of the sizes that count
+    both: np.ndarray  # the logarithms of the larger ones that count
+    work: np.ndarray
+    about: np.ndarray  # (P, 2) see `along`
+
+    @classmethod
+    def of(cls, n_fields: int, n_directions: int) -> FieldsScratch:
+        """Zeros."""
+        there, judged, about = np.zeros(n_fields, bool), np.zeros(n_fields, bool), np.zeros((n_directions, 2))
+        return cls(there, judged, *np.zeros((11, n_fields)), about)  # type: ignore[call-arg]
 
 
 @kernel
-def unit_of(own, floor, middle):
+def unit_of(own: float, floor: float, middle: float) -> float:
     """Scale of one side of a field, from what was learned on that side; 0 where the field never moved."""
     return max(own, floor, 1e-15 * abs(middle), 1e-300) if own > 0.0 else 0.0
 
 
 @kernel
-def lesson(t, clip, grow, gross, shrink):
+def lesson(t: float, clip: float, grow: float, gross: float, shrink: float) -> float:
     """What a deviation of t scales teaches its scale: it follows drift fast, bursts of gross values slowly."""
     if t < 1.0:
         return shrink * (t - 1.0)
@@ -54,17 +106,18 @@ def lesson(t, clip, grow, gross, shrink):
 
 
 @kernel
-def stretch(t):
+def stretch(t: float) -> float:
     """exp of t, to the order that matters for steps of a scale."""
     return 1.0 + t * (1.0 + 0.5 * t)
 
 
 @kernel
-def learn_early(d, k, j, rate, moves, middle, up, down, wide):
+def learn_early(d: float, k: int, j: int, rate: float, state: FieldsState) -> bool:
     """Before a field has changed a few times: its first deviation is its scale, and much larger ones widen it.
 
     d: its deviation. Returns whether its value is then learned as usual.
     """
+    moves, up, down, wide = state.moves, state.up, state.down, state.wide
     moved = moves[k, j]
     if d != 0.0:
         moves[k, j] += 1
@@ -73,7 +126,7 @@ def learn_early(d, k, j, rate, moves, middle, up, down, wide):
             up[k, j] = abs(d)
             down[k, j] = abs(d)
             wide[k, j] = abs(d)
-            middle[k, j] += rate * d
+            state.middle[k, j] += rate * d
         return False
     if abs(d) > FIRST * wide[k, j]:  # the first deviation was next to nothing
         own = min(abs(d) / FIRST, FIRST * FIRST * wide[k, j])
@@ -85,26 +138,21 @@ def learn_early(d, k, j, rate, moves, middle, up, down, wide):
 
 @kernel
 def step(
-    X, slots, learn, restart, wanted, constants, direct, clock, count, moves, middle, up, down, wide, residual, spread,
-    directions, told, memory, raw, centre, scale, share, there, judged, z, y, unit, least, gap, shift, size, larger,
-    own, both, work, about,
-):  # fmt: skip
-    """Score each row, then learn it.
-
-    raw: (n,); centre, scale, share: (n, d). From `there` on all are scratch: z: deviations in scales `unit`, y: these
-    clipped; least: the scale of the smaller side; gap: what directions leave, in its scale; shift: what they expect,
-    as z; size: |z|, -1 where a field is not judged; larger: the larger of size and |gap|; own, both: the logarithms
-    of those that count.
-    """
-    clip = constants[CLIP]
-    floor = constants[FLOOR]
-    cap = constants[CAP]
-    bound = constants[BOUND]
-    narrow = constants[LEAST]
-    grow = constants[GROW]
-    gross = constants[GROSS]
-    shrink = constants[SHRINK]
-    slowest = constants[RATE]
+    rows: RowArrays, parameters: FieldsParameters, state: FieldsState, out: Shares, scratch: FieldsScratch
+) -> None:
+    """Score each row of X (n, d), then learn it."""
+    X, slots, learn, restart = rows.X, rows.slots, rows.learn, rows.restart
+    wanted, constants, direct = parameters.wanted, parameters.constants, parameters.direct
+    clock, count, moves, told, memory = state.clock, state.count, state.moves, state.told, state.memory
+    middle, up, down, wide = state.middle, state.up, state.down, state.wide
+    residual, spread, directions = state.residual, state.spread, state.directions
+    raw, centre, scale, share = out.raw, out.expected, out.scale, out.share
+    there, judged, z, y, unit, least = scratch.there, scratch.judged, scratch.z, scratch.y, scratch.unit, scratch.least
+    gap, shift, size, larger = scratch.gap, scratch.shift, scratch.size, scratch.larger
+    own, both, work, about = scratch.own, scratch.both, scratch.work, scratch.about
+    clip, floor, cap, bound = constants.clip, constants.floor, constants.cap, constants.bound
+    narrow, grow, gross, shrink = constants.least, constants.grow, constants.gross, constants.shrink
+    slowest = constants.rate
     guess = 0.0
     for i in range(X.shape[0]):
         k = slots[i]
@@ -151,7 +199,7 @@ def step(
             size[j] = abs(t)
         most = min(wanted, max(numbers - 1, 0))
         if found > 0:
-            some = min(found, max(1, math.ceil(constants[LARGEST] * math.sqrt(found * 1.0))))
+            some = min(found, max(1, math.ceil(constants.largest * math.sqrt(found * 1.0))))
             a, edge = mean_log_of_largest(size, some, guess, own, work)
             guess = 0.75 * edge
             b = a
@@ -168,7 +216,7 @@ def step(
                         larger[j] = max(size[j], min(abs(gap[j]), cap))
                 b, edge = mean_log_of_largest(larger, some, edge, both, work)
             q = 0.5 * (a + b)
-            kept = memory[k] + max(constants[MEMORY], 1.0 / (told[k] + 1.0)) * (q - memory[k])
+            kept = memory[k] + max(constants.memory, 1.0 / (told[k] + 1.0)) * (q - memory[k])
             raw[i] = 0.5 * (q + kept)
             part = 0.5 / (some * q) if q > 0.0 else 0.0
             for j in range(X.shape[1]):
@@ -187,7 +235,7 @@ def step(
         if not learn[i] or not anything:
             continue
         if found > 0 and most > 0:
-            rate = max(constants[TURNING] * slowest, 1.0 / (clock[k] + 5.0))
+            rate = max(constants.turning * slowest, 1.0 / (clock[k] + 5.0))
             learn_directions(y, judged, k, most, rate, clock[k], directions, about)
         clock[k] += 1
         for j in range(X.shape[1]):
@@ -212,12 +260,12 @@ def step(
                 t = gap[j]
                 f = max(spread[k, j], narrow)
                 residual[k, j] += rate * f * min(max(t, -clip), clip)
-                spread[k, j] = f * stretch(constants[SPEED] * slow * (min(abs(t), clip) - 1.0))
+                spread[k, j] = f * stretch(constants.speed * slow * (min(abs(t), clip) - 1.0))
             t = abs(z[j])
             f = unit[j]
             g = least[j]
             if moves[k, j] < START or not judged[j]:
-                if moves[k, j] < START and not learn_early(d, k, j, rate, moves, middle, up, down, wide):
+                if moves[k, j] < START and not learn_early(d, k, j, rate, state):
                     continue
                 above = unit_of(up[k, j], floor * wide[k, j], middle[k, j])
                 below = unit_of(down[k, j], floor * wide[k, j], middle[k, j])
@@ -239,7 +287,7 @@ def step(
             up[k, j] = a
             down[k, j] = b
             a = max(a, b)
-            wide[k, j] = a if a > w else w + constants[FADE] * slowest * (a - w)
+            wide[k, j] = a if a > w else w + constants.fade * slowest * (a - w)
 
 
 class Fields(Estimator):
@@ -301,6 +349,7 @@ class Fields(Estimator):
     raw_kind = "distance"
     takes_decades = True
     steady = True
+    state_class = FieldsState
 
     def __init__(self, patience: int = 1000, directions: int = 2, memory: float = 20.0) -> None:
         if patience < 10:
@@ -312,7 +361,7 @@ class Fields(Estimator):
         self.patience = patience
         self.directions = directions
         self.memory = memory
-        self.constants = np.array([*CONSTANTS.values(), 1.0 / patience, 1.0 / memory])
+        self.constants = FieldsConstants(rate=1.0 / patience, memory=1.0 / memory)
         self._direct = np.zeros(0, bool)
 
     def bind(self, fields: Sequence[str], params: Params) -> None:
@@ -332,23 +381,20 @@ class Fields(Estimator):
             "memory": ((), np.float64),
         }
 
-    def step(
-        self, state: State, slots: np.ndarray, rows: Rows
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def step(self, state: State, slots: np.ndarray, rows: Rows) -> Shares:
         n, d = rows.X.shape
-        raw, given = np.full(n, np.nan), [np.empty((n, d)) for _ in range(3)]
+        out = Shares.none(rows)
         self.run(
-            step, n, rows.X, slots, rows.learn, rows.restart, self.directions, self.constants, self._direct,
-            *[state[name] for name in self.state_spec(d)], raw, *given, np.zeros(d, bool), np.zeros(d, bool),
-            *[np.zeros(d) for _ in range(11)], np.zeros((self.directions, 2)),
+            step, n, rows.arrays(slots), FieldsParameters(self.directions, self.constants, self._direct),
+            self.state_arrays(state), out, FieldsScratch.of(d, self.directions),
         )  # fmt: skip
-        return raw, given[0], given[1], given[2]
+        return out
 
     def multiples(
         self, state: State, slots: np.ndarray, low: np.ndarray, high: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         told, kept = state["told"][slots], state["memory"][slots]
-        weight = np.maximum(self.constants[MEMORY], 1.0 / (told + 1.0))
+        weight = np.maximum(self.constants.memory, 1.0 / (told + 1.0))
         q = (2.0 * high - (1.0 - weight) * kept) / (1.0 + weight)
         shared = np.expm1(np.clip(q, 0.0, 700.0))
         return -shared, shared

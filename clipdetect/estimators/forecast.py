@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from clipdetect.components import Estimator, Rows, Spec, State
+from clipdetect.components import UNREADABLE, Estimates, Estimator, RowArrays, Rows, Spec, State
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import NEVER_MOVED, combine
+from clipdetect.numerics.combine import NEVER_MOVED, Centre, combine
 from clipdetect.numerics.forecasting import (
     COUNT,
     FORECASTERS,
     LAGS,
     ORIGIN,
+    ForecastConstants,
+    Forecasters,
+    Said,
     bin_of,
-    constants,
+    forecast_constants,
     forecaster_spec,
     forget,
     learn,
@@ -25,12 +29,11 @@ from clipdetect.numerics.forecasting import (
 from clipdetect.numerics.several import limits_of_all
 from clipdetect.numerics.surprise import (
     EVEN_AT,
-    HANDICAP,
     MOST_DECADES,
     POINTS,
-    SHARE,
     SHIFTS,
     WINDOW,
+    TailConstants,
     as_deviation,
     begin_tail,
     decades,
@@ -40,7 +43,6 @@ from clipdetect.numerics.surprise import (
     moved,
     own_sides,
     signed_log,
-    tail_constants,
 )
 
 __all__ = ["Forecast"]
@@ -48,19 +50,57 @@ __all__ = ["Forecast"]
 START = 8  # values of a field before there is an opinion
 SHIFT_START = START + WINDOW  # the forecast before the window must be one
 TO_SIGMA = 1.28  # standard deviations of a Gaussian in one clipped scale
-UNREADABLE = 1e150  # larger values would overflow when squared
+
+
+class ForecastState(NamedTuple):
+    """The arrays of all keys."""
+
+    counts: np.ndarray  # (K, 3, d) int64, this and the next five: see `Forecasters`
+    unit: np.ndarray  # (K, 9, d)
+    levels: np.ndarray  # (K, 6, d)
+    regression: np.ndarray  # (K, 16, d)
+    season: np.ndarray  # (K, 96, d)
+    losses: np.ndarray  # (K, 8, d)
+    smallest: np.ndarray  # (K, d) smallest difference of two values in a row, 0 where none yet, in the field's unit
+    window: np.ndarray  # (K, 27, d) see `median_with`
+    tails: np.ndarray  # (K, 12, d) of deviations and shifts, see `surprise`
+    location: np.ndarray  # (K, 2) see `combine`
+    spread: np.ndarray  # (K, 2) see `combine`
+    judged: np.ndarray  # (K,) int64, records that `combine` has learned
+
+
+class ForecastParameters(NamedTuple):
+    """The settings."""
+
+    shifts: bool  # whether shifts are evidence
+    edge: float  # -log10 of the share in the tail
+    constants: ForecastConstants
+    tail_constants: TailConstants
+
+
+class ForecastScratch(NamedTuple):
+    """Room for what is worked out on the way."""
+
+    z: np.ndarray  # (n, d) deviations in standard deviations, NaN where missing
+    top: np.ndarray  # (d,) the largest of them
+    fresh: np.ndarray  # (9,) the last values in order
+    said: Said
 
 
 @kernel
 def step(
-    X, time, slots, learned, restart, shifts, numbers, tail_numbers, edge, counts, unit, levels, regression, season,
-    losses, smallest, window, tails, location, spread, judged, raw, centre, width, z, top, found, lags, fresh,
-):  # fmt: skip
-    """Score each row, then learn it.
-
-    X, centre, width, z: (n, d); raw, time: (n,); top (d,), found (8,), lags (9,), fresh (9,): scratch. numbers,
-    tail_numbers: what one would vary. edge: -log10 of the share in the tail.
-    """
+    rows: RowArrays, parameters: ForecastParameters, state: ForecastState, out: Estimates, scratch: ForecastScratch
+) -> None:
+    """Score each row of X (n, d), then learn it."""
+    X, time, slots, learned, restart = rows.X, rows.time, rows.slots, rows.learn, rows.restart
+    shifts, edge, tail_numbers = parameters.shifts, parameters.edge, parameters.tail_constants
+    counts, unit, season = state.counts, state.unit, state.season
+    smallest, window, tails = state.smallest, state.window, state.tails
+    judged = state.judged
+    kept = Centre(state.location, state.spread, judged)
+    raw, centre, width = out.raw, out.expected, out.scale
+    z, top, fresh, said = scratch.z, scratch.top, scratch.fresh, scratch.said
+    forecasters = Forecasters(counts, unit, state.levels, state.regression, season, state.losses, parameters.constants)
     for i in range(X.shape[0]):
         k = slots[i]
         if restart[i] and learned[i]:
@@ -79,7 +119,7 @@ def step(
             z[i, j] = math.nan
             if n == 0 and not readable:
                 continue
-            forecast = predict(k, j, place, counts, unit, levels, regression, season, losses, found, lags)
+            forecast = predict(k, j, place, forecasters, said)
             own = max(scale_of(k, j, unit), 0.5 * smallest[k, j])
             point = math.nan
             shift = math.nan
@@ -102,7 +142,7 @@ def step(
                     plain = columns > 1
                     if shifts and n >= SHIFT_START:
                         shift = clipped_ratio(moved(n, k, j, window, fresh), per)
-                        moving = min(decades(shift, k, j, SHIFTS, edge, tails) - tail_numbers[HANDICAP], MOST_DECADES)
+                        moving = min(decades(shift, k, j, SHIFTS, edge, tails) - tail_numbers.handicap, MOST_DECADES)
                         if moving > edge and moving > u:
                             u = moving
                             upper = shift > 0.0
@@ -126,15 +166,12 @@ def step(
                 if not math.isnan(shift):
                     learn_tail(shift, n, k, j, SHIFTS, tail_numbers, tails)
                 keep(v, forecast, n, k, j, window, fresh)
-                learn(
-                    x, k, j, place, forecast, middle, numbers, counts, unit, levels, regression, season, losses,
-                    found, lags,
-                )  # fmt: skip
-        raw[i] = combine(z, i, columns, learned[i], k, location, spread, judged, top)
+                learn(x, k, j, place, forecast, middle, forecasters, said)
+        raw[i] = combine(z, i, columns, learned[i], k, kept, top)
 
 
 @kernel
-def clipped_ratio(residual, per):
+def clipped_ratio(residual: float, per: float) -> float:
     """residual / per within what can be squared and added."""
     return min(max(residual / per, -1e300), 1e300)
 
@@ -202,11 +239,12 @@ class Forecast(Estimator):
     """
 
     raw_kind = "residual"
+    state_class = ForecastState
 
     def __init__(self, shifts: bool = True) -> None:
         self.shifts = shifts
-        self.constants = constants()
-        self.tail_constants = tail_constants()
+        self.constants = forecast_constants()
+        self.tail_constants = TailConstants()
 
     def state_spec(self, n_features: int) -> Spec:
         d = n_features
@@ -220,16 +258,16 @@ class Forecast(Estimator):
             "judged": ((), np.int64),
         }
 
-    def step(self, state: State, slots: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def step(self, state: State, slots: np.ndarray, rows: Rows) -> Estimates:
         n, d = rows.X.shape
-        raw, centre, width = np.full(n, np.nan), np.full((n, d), np.nan), np.full((n, d), np.nan)
-        edge = -math.log10(self.tail_constants[SHARE])
+        out = Estimates.none(rows)
+        edge = -math.log10(self.tail_constants.share)
+        said = Said(np.empty(FORECASTERS), np.empty(LAGS + 1))
         self.run(
-            step, n, rows.X, rows.time, slots, rows.learn, rows.restart, self.shifts, self.constants,
-            self.tail_constants, edge, *[state[name] for name in self.state_spec(d)], raw, centre, width,
-            np.empty((n, d)), np.empty(d), np.empty(FORECASTERS), np.empty(LAGS + 1), np.empty(WINDOW),
+            step, n, rows.arrays(slots), ForecastParameters(self.shifts, edge, self.constants, self.tail_constants),
+            self.state_arrays(state), out, ForecastScratch(np.empty((n, d)), np.empty(d), np.empty(WINDOW), said),
         )  # fmt: skip
-        return raw, centre, width
+        return out
 
     def multiples(
         self, state: State, slots: np.ndarray, low: np.ndarray, high: np.ndarray

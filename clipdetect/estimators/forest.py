@@ -7,116 +7,50 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from clipdetect.components import Estimator, Params, Rows, Spec, State
+from clipdetect.components import Estimator, Params, RowArrays, Rows, Shares, Spec, State
+from clipdetect.estimators._forest_state import (
+    ForestConstants,
+    ForestParameters,
+    ForestState,
+    forget,
+    learn_age,
+    learn_fields,
+    learn_score,
+    read,
+    trusted,
+    with_memory,
+)
 from clipdetect.jit import kernel
-from clipdetect.numerics.isolation import build, chance, depth, find_flat, home_depth, strays, usual_depths
-from clipdetect.numerics.margin import draw
+from clipdetect.numerics.isolation import (
+    Reservoir,
+    Trees,
+    Workspace,
+    build,
+    depth,
+    find_flat,
+    home_depth,
+    strays,
+    usual_depths,
+)
+from clipdetect.numerics.random_numbers import draw, uniform
 
 __all__ = ["Forest"]
 
-UNREADABLE = 1e150  # larger values would overflow when subtracted or squared
-GUARD = 2.0  # spreads of the score; a stranger record enters the reservoir the less often
-MEMORY = 0.1  # rate of the mean of the latest scores
-REMEMBERED = 0.5  # its share of the raw score
-RATE = 0.002  # of locations and spreads: some 500 records
-CLIP = 2.5  # spreads; a larger deviation teaches no more than this
-NOTHING = 0.5  # decades above the usual rarity that mean nothing; an identifier's rarity grows with its column
-STALE = 1.25  # spreads by which, over `patience`, records are stranger than those in the reservoir: it is out of date
-YOUNG = 0.3333333333333333  # of `patience`: the age of which a key that is out of date becomes again
-CONSTANTS = (GUARD, MEMORY, REMEMBERED, RATE, CLIP, NOTHING, STALE, YOUNG)
 START = 8  # values of a field before something is expected of it
-CAUTIOUS = 8  # scores before any is too strange for the reservoir
 LN2 = 0.6931471805599453
 BUILT_AT = (32, 64, 128, 200)  # records at which all trees are built; later one at a time
 
 
 @kernel
-def forget(k, records, held, built, judged, age, stale, due, count, orient, centre, spread):
-    """Key k begins afresh."""
-    records[k] = 0
-    held[k] = 0
-    built[k] = 0
-    judged[k] = 0
-    age[k] = 0.0
-    stale[k] = 0.0
-    due[k] = 0.0
-    for j in range(count.shape[1]):
-        count[k, j] = 0
-        orient[k, j] = 0.0
-        centre[k, j] = 0.0
-        spread[k, j] = 0.0
-
-
-@kernel
-def read(X, i, k, decades, constants, count, origin, orient, centre, v):
-    """Row i into v (d,): less the field's first value, and turned as the field first moved; NaN missing.
-
-    A column in decades is what it lies above its usual value. Returns how many values there are.
-    """
-    present = 0
-    for j in range(X.shape[1]):
-        x = X[i, j]
-        if not abs(x) < UNREADABLE:
-            v[j] = math.nan
-            continue
-        present += 1
-        if count[k, j] == 0:
-            v[j] = 0.0
-        elif decades[j]:
-            v[j] = max(x - origin[k, j] - centre[k, j] - constants[5], 0.0)
-        elif orient[k, j] == 0.0:
-            v[j] = abs(x - origin[k, j])
-        else:
-            v[j] = (x - origin[k, j]) * orient[k, j]
-    return present
-
-
-@kernel
-def clipped_step(gap, rate, clip, size):
-    """What a deviation moves: a location, in spreads of this size; a spread, as the logarithm of a factor."""
-    return rate * min(max(gap / size, -clip), clip), 0.5 * min(rate, 0.1) * (min(abs(gap) / size, clip) - 1.0)
-
-
-@kernel
-def learn_fields(X, i, k, constants, count, origin, orient, centre, spread, last, held, reservoir, flat, level):
-    """Take row i into each field's clipped location and spread; open fields that are new."""
-    for j in range(X.shape[1]):
-        x = X[i, j]
-        if not abs(x) < UNREADABLE:
-            continue
-        n = count[k, j]
-        count[k, j] = n + 1
-        if n == 0:
-            origin[k, j] = x
-            last[k, j] = x
-            flat[k, j] = True
-            level[k, j] = math.nan
-            for r in range(held[k]):
-                reservoir[k, j, r] = math.nan
-            continue
-        moved = x - origin[k, j]
-        if orient[k, j] == 0.0 and moved != 0.0:
-            orient[k, j] = 1.0 if moved > 0.0 else -1.0
-        gap = moved - centre[k, j]
-        rate = max(constants[3], 1.0 / (n + 1.0))
-        if spread[k, j] > 0.0:
-            shift, growth = clipped_step(gap, rate, constants[4], spread[k, j])
-            centre[k, j] += spread[k, j] * shift
-            if x != last[k, j]:  # a repeated value says nothing of the spread
-                spread[k, j] *= math.exp(growth)
-        elif gap != 0.0:
-            spread[k, j] = abs(gap)
-            centre[k, j] += rate * gap
-        last[k, j] = x
-
-
-@kernel
-def judge(k, i, v, count, flat, level, code, size, split, low, high, home, usual, share):
+def judge(
+    k: int, i: int, v: np.ndarray, reservoir: Reservoir, trees: Trees, home: np.ndarray, share: np.ndarray
+) -> tuple[float, float]:
     """2 to the minus mean depth of v (d,), in usual depths; each field's part in it into row i of share (n, d).
 
     And the same of records that are at home in the reservoir.
     """
-    trees = code.shape[1]
+    count, flat, level = reservoir.count, reservoir.flat, reservoir.level
+    n_trees = home.shape[1]
     moving = 0
     new = 0
     present = 0
@@ -132,8 +66,8 @@ def judge(k, i, v, count, flat, level, code, size, split, low, high, home, usual
     total = 0.0
     by_new = 0.0
     homes = 0.0
-    for t in range(trees):
-        one, cut = depth(k, t, i, v, fresh, code, size, split, low, high, usual, share)
+    for t in range(n_trees):
+        one, cut = depth(k, t, i, v, fresh, trees, share)
         total += one
         homes += home[k, t]
         by_new += cut
@@ -147,155 +81,97 @@ def judge(k, i, v, count, flat, level, code, size, split, low, high, home, usual
             share[i, j] = math.nan
         else:
             share[i, j] = share[i, j] / whole if whole > 0.0 else 1.0 / present
-    return math.exp(-LN2 * total / trees), math.exp(-LN2 * homes / trees)
+    return math.exp(-LN2 * total / n_trees), math.exp(-LN2 * homes / n_trees)
 
 
 @kernel
-def learn_score(q, k, constants, judged, location, width, recent):
-    """One clipped step of the score's location and spread, and one of the mean of the latest scores."""
-    n = judged[k]
-    judged[k] = n + 1
-    rate = max(constants[3], 1.0 / (n + 1.0))
-    recent[k] += max(constants[1], 1.0 / (n + 1.0)) * (q - recent[k])
-    if n == 0:
-        recent[k] = q
-        location[k] = q
-        width[k] = 0.0
-    elif width[k] > 0.0:
-        shift, growth = clipped_step(q - location[k], rate, constants[4], width[k])
-        location[k] += width[k] * shift
-        width[k] *= math.exp(growth)
-    elif q != location[k]:
-        width[k] = abs(q - location[k])
-        location[k] += 0.5 * (q - location[k])
-
-
-@kernel
-def with_memory(q, k, constants, judged, recent):
-    """The raw score: usual depths over the depth that q and the mean of the latest scores, q among them, stand for."""
-    both = q
-    if judged[k] > 0:
-        mean = recent[k] + max(constants[1], 1.0 / (judged[k] + 1.0)) * (q - recent[k])
-        both = (1.0 - constants[2]) * q + constants[2] * mean
-    return -LN2 / math.log(both)
-
-
-@kernel
-def learn_age(q, at_home, k, patience, constants, judged, width, age, stale):
-    """Over `patience` records, by how many spreads they are stranger than those at home; too many make key k young.
-
-    A young key takes in records, and builds trees, at the pace of its age.
-    """
-    if judged[k] < CAUTIOUS or not width[k] > 0.0 or math.isnan(at_home):
-        return
-    z = min(max((q - at_home) / width[k], -constants[4]), constants[4])
-    stale[k] += (z - stale[k]) / patience
-    if stale[k] > constants[6]:
-        stale[k] = 0.0
-        age[k] = min(age[k], constants[7] * patience)
-
-
-@kernel
-def trusted(q, k, constants, judged, location, width):
-    """How likely a record of score q is to be let into the reservoir when its turn comes."""
-    if judged[k] < CAUTIOUS or not width[k] > 0.0 or not q > location[k]:
-        return 1.0
-    part = constants[0] * width[k] / (q - location[k])
-    return min(1.0, part * part)
-
-
-@kernel
-def enter(k, v, probability, random, held, reservoir, count, flat, level):
+def enter(
+    k: int, v: np.ndarray, probability: float, random: np.ndarray, held: np.ndarray, reservoir: Reservoir
+) -> None:
     """Put v (d,) into the reservoir with this probability, in place of any row once it is full."""
-    if not chance(k, random) < probability:
+    values, count, flat, level = reservoir.values, reservoir.count, reservoir.flat, reservoir.level
+    if not uniform(k, random) < probability:
         return
     at = held[k]
-    if at < reservoir.shape[2]:
+    if at < values.shape[2]:
         held[k] = at + 1
     else:
-        at = draw(k, reservoir.shape[2], random)
-    for j in range(reservoir.shape[1]):
+        at = draw(k, values.shape[2], random)
+    for j in range(values.shape[1]):
         if count[k, j] > 0:
-            reservoir[k, j, at] = v[j]
+            values[k, j, at] = v[j]
             if strays(k, j, v[j], count, flat, level):
                 flat[k, j] = False
 
 
 @kernel
 def grow(
-    k, sample, horizon, records, held, built, age, due, reservoir, flat, level, count, code, size, split, low, high,
-    home, random, usual, v, rows, starts, candidates, box, blame,
-):  # fmt: skip
-    """Build what is due: all trees at some early counts of records, later one at a time, each once an age or horizon.
-
-    v: (d,), and what follows it: scratch.
-    """
-    trees = code.shape[1]
-    n = records[k]
+    k: int, sample: int, horizon: float, state: ForestState, reservoir: Reservoir, trees: Trees, work: Workspace
+) -> None:
+    """Build what is due: all trees at some early counts of records, later one at a time, each once an age."""
+    built, due, home, random = state.built, state.due, state.home, state.random
+    n_trees = home.shape[1]
+    n = state.records[k]
+    held = state.held[k]
     first = built[k] - 1
     many = 1
     if n == BUILT_AT[0] or n == BUILT_AT[1] or n == BUILT_AT[2] or n == BUILT_AT[3]:
         first = 0
-        many = trees
+        many = n_trees
     elif built[k] == 0:
         return
     else:
-        due[k] += trees / min(age[k], horizon)
+        due[k] += n_trees / min(state.age[k], horizon)
         if due[k] < 1.0:
             return
         due[k] = min(due[k] - 1.0, 1.0)
-    find_flat(k, held[k], count, reservoir, flat, level)
-    wanted = min(sample, held[k])
+    find_flat(k, held, reservoir)
+    wanted = min(sample, held)
     for t in range(first, first + many):
-        build(
-            k, t, held[k], wanted, reservoir, flat, count, code, size, split, low, high, random, rows, starts,
-            candidates, box,
-        )  # fmt: skip
-        home[k, t] = home_depth(
-            k, t, held[k], wanted, reservoir, rows, v, code, size, split, low, high, usual, blame
-        )  # fmt: skip
-    built[k] = (first + many) % trees + 1
+        build(k, t, held, wanted, reservoir, trees, random, work)
+        home[k, t] = home_depth(k, t, held, wanted, reservoir.values, trees, work)
+    built[k] = (first + many) % n_trees + 1
 
 
 @kernel
-def step(
-    X, slots, learn, restart, decades, sample, horizon, patience, constants, usual, seed, random, records, held, built,
-    judged, age, stale, due, location, width, recent, count, origin, orient, centre, spread, last, reservoir, flat,
-    level, code, size, split, low, high, home, raw, expected, scale, share, v, rows, starts, candidates, box, blame,
-):  # fmt: skip
-    """Score each row, then learn it. X, expected, scale, share: (n, d); raw: (n,). v: (d,) and the rest: scratch."""
+def step(rows: RowArrays, parameters: ForestParameters, state: ForestState, out: Shares, work: Workspace) -> None:
+    """Score each row of X (n, d), then learn it."""
+    X, slots, learn, restart = rows.X, rows.slots, rows.learn, rows.restart
+    constants, horizon = parameters.constants, parameters.horizon
+    count, built, random, age = state.count, state.built, state.random, state.age
+    reservoir = Reservoir(state.reservoir, count, state.flat, state.level)
+    trees = Trees(state.code, state.size, state.split, state.low, state.high, parameters.usual)
+    places = state.reservoir.shape[2]
+    v = work.v
     for i in range(X.shape[0]):
         k = slots[i]
         if restart[i] and learn[i]:
-            forget(k, records, held, built, judged, age, stale, due, count, orient, centre, spread)
+            forget(k, state)
         for j in range(X.shape[1]):
             if count[k, j] >= START:
-                expected[i, j] = origin[k, j] + centre[k, j]
-                scale[i, j] = spread[k, j]
-        if read(X, i, k, decades, constants, count, origin, orient, centre, v) == 0:
+                out.expected[i, j] = state.origin[k, j] + state.centre[k, j]
+                out.scale[i, j] = state.spread[k, j]
+        if read(X, i, k, parameters, state, v) == 0:
             continue
-        probability = min(1.0, reservoir.shape[2] / min(age[k] + 1.0, horizon))
+        probability = min(1.0, places / min(age[k] + 1.0, horizon))
         q = math.nan
         at_home = math.nan
         if built[k] > 0:
-            q, at_home = judge(k, i, v, count, flat, level, code, size, split, low, high, home, usual, share)
-            raw[i] = with_memory(q, k, constants, judged, recent)
-            probability *= trusted(q, k, constants, judged, location, width)
+            q, at_home = judge(k, i, v, reservoir, trees, state.home, out.share)
+            out.raw[i] = with_memory(q, k, constants, state.judged, state.recent)
+            probability *= trusted(q, k, constants.guard, state)
         if not learn[i]:
             continue
         if random[k] == 0:
-            random[k] = max(seed[k], 1)
+            random[k] = max(state.seed[k], 1)
         if built[k] > 0:
-            learn_age(q, at_home, k, patience, constants, judged, width, age, stale)
-            learn_score(q, k, constants, judged, location, width, recent)
-        learn_fields(X, i, k, constants, count, origin, orient, centre, spread, last, held, reservoir, flat, level)
-        enter(k, v, probability, random, held, reservoir, count, flat, level)
-        records[k] += 1
+            learn_age(q, at_home, k, parameters.patience, constants, state)
+            learn_score(q, k, constants, state)
+        learn_fields(X, i, k, constants, state)
+        enter(k, v, probability, random, state.held, reservoir)
+        state.records[k] += 1
         age[k] += 1.0
-        grow(
-            k, sample, horizon, records, held, built, age, due, reservoir, flat, level, count, code, size, split, low,
-            high, home, random, usual, v, rows, starts, candidates, box, blame,
-        )  # fmt: skip
+        grow(k, parameters.sample, horizon, state, reservoir, trees, work)
 
 
 class Forest(Estimator):
@@ -378,6 +254,7 @@ class Forest(Estimator):
     raw_kind = "level"
     takes_decades = True
     steady = True
+    state_class = ForestState
 
     def __init__(
         self, trees: int = 64, sample: int = 128, reservoir: int = 256, horizon: int = 10_000, patience: int = 3000
@@ -394,7 +271,7 @@ class Forest(Estimator):
             raise ValueError(f"patience must be at least 1 record, got {patience}")
         self.trees, self.sample, self.reservoir, self.horizon = trees, sample, reservoir, horizon
         self.patience = patience
-        self.constants = np.array(CONSTANTS)
+        self.constants = ForestConstants()
         self._usual = np.zeros(sample + 1)
         usual_depths(self._usual)
         self._decades = np.zeros(0, bool)
@@ -422,15 +299,18 @@ class Forest(Estimator):
     def reset(self, state: State, slots: np.ndarray, seeds: np.ndarray) -> None:
         state["seed"][slots] = 1 + seeds % 2147483646
 
-    def step(self, state: State, slots: np.ndarray, rows: Rows) -> tuple[np.ndarray, ...]:
+    def step(self, state: State, slots: np.ndarray, rows: Rows) -> Shares:
         n, d = rows.X.shape
-        raw = np.full(n, np.nan)
-        expected, scale, share = (np.full((n, d), np.nan) for _ in range(3))
-        nodes = state["code"].shape[2]
+        out = Shares.none(rows)
         self.run(
-            step, n, rows.X, slots, rows.learn, rows.restart, self._decades, self.sample, float(self.horizon),
-            float(self.patience), self.constants, self._usual, *[state[name] for name in self.state_spec(d)], raw,
-            expected, scale, share, np.empty(d), np.empty(self.reservoir, np.int64), np.empty(nodes, np.int64),
-            np.empty(d + 1, np.int64), np.empty(2), np.zeros((1, d)),
+            step, n, rows.arrays(slots),
+            ForestParameters(
+                self.sample, float(self.horizon), float(self.patience), self.constants, self._decades, self._usual
+            ),
+            self.state_arrays(state), out,
+            Workspace(
+                np.empty(d), np.empty(self.reservoir, np.int64), np.empty(state["code"].shape[2], np.int64),
+                np.empty(d + 1, np.int64), np.empty(2), np.zeros((1, d)),
+            ),
         )  # fmt: skip
-        return raw, expected, scale, share
+        return out

@@ -4,31 +4,57 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from clipdetect.components import Estimator, Params, Rows, Spec, State, child_state
+from clipdetect.components import Estimator, Params, RowArrays, Rows, Spec, State, child_state
 from clipdetect.jit import kernel
 from clipdetect.numerics.combine import CAUTIOUS, learned_size, recentre
 
 __all__ = ["Horizons"]
 
-# Numbers that were chosen rather than derived; the kernel gets them as an array, in this order.
-CONSTANTS = {
-    "slow": 0.00005,  # rate of location and spread of the slow estimator's raw scores: some 20,000 records
-    "fast": 0.001,  # likewise of the fast one's
-    "handicap": 6.0,  # spreads by which the fast one's must be stranger to count
-}
-SLOW, FAST, HANDICAP = range(len(CONSTANTS))
+
+class HorizonsConstants(NamedTuple):
+    """Numbers that were chosen rather than derived."""
+
+    slow: float = 0.00005  # rate of location and spread of the slow estimator's raw scores: some 20,000 records
+    fast: float = 0.001  # likewise of the fast one's
+    handicap: float = 6.0  # spreads by which the fast one's must be stranger to count
+
+
+CONSTANTS = HorizonsConstants()
+
+
+class HorizonsState(NamedTuple):
+    """The arrays of all keys: [:, 0] of the slow raw scores, [:, 1] of log(1 + fast)."""
+
+    location: np.ndarray  # (K, 2)
+    spread: np.ndarray  # (K, 2)
+    judged: np.ndarray  # (K,) int64, records learned
+
+
+class Scores(NamedTuple):
+    """What both estimators say."""
+
+    slow: np.ndarray  # (n,) size, NaN none
+    fast: np.ndarray  # (n,)
+
+
+class Merged(NamedTuple):
+    """What is made of it."""
+
+    raw: np.ndarray  # (n,)
+    lasting: np.ndarray  # (n,) bool, whether the slow one has more to say of a record
 
 
 @kernel
-def merge(a, b, slots, learn, restart, constants, location, spread, judged, raw, lasting):
-    """The slow raw scores a, or the fast ones b in their unit where these are far stranger; then both are learned.
-
-    a, b: (n,) sizes, NaN none; location, spread: (K, 2), of a and of log(1 + b); judged: (K,).
-    raw, lasting: (n,) the result, and whether the slow one has more to say of a record.
-    """
+def merge(rows: RowArrays, scores: Scores, constants: HorizonsConstants, state: HorizonsState, out: Merged) -> None:
+    """The slow raw scores, or the fast ones in their unit where these are far stranger; then both are learned."""
+    slots, learn, restart = rows.slots, rows.learn, rows.restart
+    a, b = scores.slow, scores.fast
+    location, spread, judged = state.location, state.spread, state.judged
+    raw, lasting = out.raw, out.lasting
     for i in range(a.shape[0]):
         k = slots[i]
         if restart[i] and learn[i]:
@@ -42,10 +68,10 @@ def merge(a, b, slots, learn, restart, constants, location, spread, judged, raw,
             own = (a[i] - location[k, 0]) / spread[k, 0]
             u = (value - location[k, 1]) / spread[k, 1]
             lasting[i] = own >= u
-            raw[i] = max(a[i], min(location[k, 0] + spread[k, 0] * (u - constants[HANDICAP]), 1e300))
+            raw[i] = max(a[i], min(location[k, 0] + spread[k, 0] * (u - constants.handicap), 1e300))
         if learn[i]:
-            recentre(a[i], k, 0, constants[SLOW], location, spread, judged)
-            recentre(math.log1p(learned_size(b[i])), k, 1, constants[FAST], location, spread, judged)
+            recentre(a[i], k, 0, constants.slow, location, spread, judged)
+            recentre(math.log1p(learned_size(b[i])), k, 1, constants.fast, location, spread, judged)
             judged[k] += 1
 
 
@@ -84,11 +110,13 @@ class Horizons(Estimator):
     may lie within them.
     """
 
+    state_class = HorizonsState
+
     def __init__(
         self,
         slow: Estimator = "fields",  # type: ignore[assignment]
         fast: Estimator = "level",  # type: ignore[assignment]
-        handicap: float = CONSTANTS["handicap"],
+        handicap: float = CONSTANTS.handicap,
     ) -> None:
         for each in (slow, fast):
             if not isinstance(each, Estimator):
@@ -100,8 +128,7 @@ class Horizons(Estimator):
         self.slow, self.fast, self.handicap = slow, fast, handicap
         self.raw_kind = "level" if slow.raw_kind == "level" else "distance"
         self.steady, self.takes_decades = slow.steady, slow.takes_decades
-        self.constants = np.array(list(CONSTANTS.values()))
-        self.constants[HANDICAP] = handicap
+        self.constants = CONSTANTS._replace(handicap=float(handicap))
         self._measures = np.zeros(0, np.int64)  # columns that are no rarities
 
     def bind(self, fields: Sequence[str], params: Params) -> None:
@@ -122,8 +149,8 @@ class Horizons(Estimator):
         b, centre, unit, *_ = self.fast.step(child_state(state, "fast"), slots, some)
         raw, lasting = np.full(n, np.nan), np.zeros(n, bool)
         self.run(
-            merge, n, np.abs(a), np.abs(b), slots, rows.learn, rows.restart, self.constants,
-            *[state[name] for name in self.state_spec(d)], raw, lasting,
+            merge, n, rows.arrays(slots), Scores(np.abs(a), np.abs(b)), self.constants, self.state_arrays(state),
+            Merged(raw, lasting),
         )  # fmt: skip
         shares = share[0] if share else _shares(rows.X, expected, scale)
         other = np.flatnonzero(~lasting)

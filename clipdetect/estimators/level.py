@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from clipdetect.components import Estimator, Rows, Spec, State
+from clipdetect.components import UNREADABLE, Estimates, Estimator, RowArrays, Rows, Spec, State
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import NEVER_MOVED, combine
+from clipdetect.numerics.combine import NEVER_MOVED, Centre, combine
 from clipdetect.numerics.several import limits_of_all
 
 __all__ = ["Level"]
@@ -28,11 +29,52 @@ BEGIN_AGAIN = 3.0  # values that the anchor is worth when experts begin on it: a
 MEMORY = 0.002  # rate of the autocorrelation
 MOST_CORRELATION = 0.95
 CORRELATION_AFTER = 60  # values before the autocorrelation is believed
-UNREADABLE = 1e150  # larger values would overflow when squared
+
+
+class LevelState(NamedTuple):
+    """The arrays of all keys; all but the counts are in the field's unit, less its origin where they are levels."""
+
+    origin: np.ndarray  # (K, d) first value
+    expected: np.ndarray  # (K, d) what is expected of the next value
+    scale: np.ndarray  # (K, d) clipped mean of |x - anchor|
+    smallest: np.ndarray  # (K, d) smallest difference of two values in a row, 0 where none yet
+    count: np.ndarray  # type: ignore[assignment]  # (K, d) int64, values learned
+    run: np.ndarray  # (K, d) int64, surprises in a row; below 0: values next to the anchor
+    window: np.ndarray  # (K, w, d) the last values, a ring
+    ordered: np.ndarray  # (K, w, d) the same in order
+    experts: np.ndarray  # (K, 6, d) the averages, fastest first
+    rates: np.ndarray  # (K, 6, d) their rates, in (0, 1)
+    moments: np.ndarray  # (K, 3, d) of clipped residuals: product with the one before, square, the last one
+    location: np.ndarray  # (K, 2) see `combine`
+    spread: np.ndarray  # (K, 2) see `combine`
+    judged: np.ndarray  # (K,) int64, records that `combine` has learned
+
+
+class LevelParameters(NamedTuple):
+    """The settings, and what follows from them."""
+
+    reject: bool  # whether far values move no average
+    variances: np.ndarray  # (6, 12) see `_variances`
+
+
+class Ladder(NamedTuple):
+    """What the comparisons of averages read."""
+
+    experts: np.ndarray  # (K, 6, d)
+    rates: np.ndarray  # (K, 6, d)
+    variances: np.ndarray  # (6, 12) of differences of experts at their final rates, and those rates
+    anchor_variance: float  # of the median, in variances of a value
+
+
+class LevelScratch(NamedTuple):
+    """Room for what is worked out on the way."""
+
+    z: np.ndarray  # (n, d) deviations in standard deviations, NaN where missing
+    top: np.ndarray  # (d,) the largest of them
 
 
 @kernel
-def middle(ordered, k, j, n):
+def middle(ordered: np.ndarray, k: int, j: int, n: int) -> float:
     """Median of the first n sorted values of field j."""
     if n % 2 == 1:
         return ordered[k, n // 2, j]
@@ -40,7 +82,7 @@ def middle(ordered, k, j, n):
 
 
 @kernel
-def slide(x, old, k, j, n, ordered):
+def slide(x: float, old: float, k: int, j: int, n: int, ordered: np.ndarray) -> None:
     """Put value number n (from 0) of field j among the sorted ones, in place of `old`, infinite where none leaves.
 
     In one pass without a search: beyond the place of the value that leaves, each place takes what
@@ -72,7 +114,7 @@ def slide(x, old, k, j, n, ordered):
 
 
 @kernel
-def stretch(y, so_far, patience, n):
+def stretch(y: float, so_far: int, patience: int, n: int) -> float:
     """What one clipped step on the log axis multiplies the scale by; a long run of surprises makes the steps larger.
 
     y: |residual| in scales, whose mean min(y, 2) is 1 at the fixed point; so_far: length of the run; n: values so far.
@@ -86,18 +128,19 @@ def stretch(y, so_far, patience, n):
 
 
 @kernel
-def agrees(k, e, j, anchor, level, anchor_variance, experts, rates, variances):
+def agrees(k: int, e: int, j: int, anchor: float, level: float, ladder: Ladder) -> bool:
     """Whether expert e is within the square root of `level` standard errors of the anchor and all faster ones.
 
     The variance of the difference of two exponential averages of the same values is exact; for
     experts at their final rates it stands in `variances` (6, 6), the diagonal that of one alone.
     """
+    experts, rates, variances = ladder.experts, ladder.rates, ladder.variances
     mine = experts[k, e, j]
     own = rates[k, e, j]
     settled = own == variances[0, EXPERTS + e]
     own_variance = variances[e, e] if settled else own / (2.0 - own)
     gap = mine - anchor
-    if gap * gap > level * (anchor_variance + own_variance):
+    if gap * gap > level * (ladder.anchor_variance + own_variance):
         return False
     for f in range(e):
         gap = mine - experts[k, f, j]
@@ -114,8 +157,9 @@ def agrees(k, e, j, anchor, level, anchor_variance, experts, rates, variances):
 
 
 @kernel
-def together(k, j, anchor, level, anchor_variance, experts, variances):
+def together(k: int, j: int, anchor: float, level: float, ladder: Ladder) -> bool:
     """Whether all experts, at their final rates, agree with the anchor and with one another."""
+    experts, variances, anchor_variance = ladder.experts, ladder.variances, ladder.anchor_variance
     for e in range(EXPERTS):
         mine = experts[k, e, j]
         gap = mine - anchor
@@ -129,14 +173,15 @@ def together(k, j, anchor, level, anchor_variance, experts, variances):
 
 
 @kernel
-def climb(k, j, anchor, square, anchor_variance, experts, rates, variances):
+def climb(k: int, j: int, anchor: float, square: float, ladder: Ladder) -> float:
     """The slowest expert that agrees with all before it, or the anchor; the rest are re-based on it.
 
     square: what one squared standard error is worth, in squared units of the field.
     """
+    experts, rates = ladder.experts, ladder.rates
     best = -1
     level = CRITICAL * CRITICAL * square
-    while best + 1 < EXPERTS and agrees(k, best + 1, j, anchor, level, anchor_variance, experts, rates, variances):
+    while best + 1 < EXPERTS and agrees(k, best + 1, j, anchor, level, ladder):
         best += 1
     if best == EXPERTS - 1:
         return experts[k, best, j]
@@ -148,14 +193,14 @@ def climb(k, j, anchor, square, anchor_variance, experts, rates, variances):
         rate = rates[k, best, j] / (1.0 + rates[k, best, j])
     level = (CRITICAL + SLACK) * (CRITICAL + SLACK) * square
     for e in range(best + 1, EXPERTS):
-        if not agrees(k, e, j, anchor, level, anchor_variance, experts, rates, variances):
+        if not agrees(k, e, j, anchor, level, ladder):
             experts[k, e, j] = out
-            rates[k, e, j] = max(rate, variances[0, EXPERTS + e])
+            rates[k, e, j] = max(rate, ladder.variances[0, EXPERTS + e])
     return out
 
 
 @kernel
-def widened(both, alone, n):
+def widened(both: float, alone: float, n: int) -> float:
     """By how much lag-one autocorrelation rho in [0, 0.95] of the clipped residuals widens the variance of a mean.
 
     That is (1 + rho) / (1 - rho), without the division that gives rho = both / alone. n: values so far.
@@ -168,15 +213,19 @@ def widened(both, alone, n):
 
 @kernel
 def step(
-    X, slots, learn, restart, reject, variances, origin, count, window, ordered, experts, rates, expected, scale, run,
-    smallest, moments, location, spread, judged, raw, centre, unit, z, top,
-):  # fmt: skip
-    """Score each row, then learn it. X, centre, unit, z: (n, d); raw: (n,); top: (d,) scratch.
-
-    moments: (K, 3, d).
-    """
+    rows: RowArrays, parameters: LevelParameters, state: LevelState, out: Estimates, scratch: LevelScratch
+) -> None:
+    """Score each row of X (n, d), then learn it."""
+    X, slots, learn, restart = rows.X, rows.slots, rows.learn, rows.restart
+    reject, variances = parameters.reject, parameters.variances
+    origin, expected, scale, smallest = state.origin, state.expected, state.scale, state.smallest
+    count, run, window, ordered = state.count, state.run, state.window, state.ordered
+    experts, rates, moments = state.experts, state.rates, state.moments
+    judged = state.judged
+    kept = Centre(state.location, state.spread, judged)
+    raw, centre, unit, z, top = out.raw, out.expected, out.scale, scratch.z, scratch.top
     size = window.shape[1]
-    anchor_variance = ANCHOR_VARIANCE / size
+    ladder = Ladder(experts, rates, variances, ANCHOR_VARIANCE / size)
     for i in range(X.shape[0]):
         k = slots[i]
         if restart[i] and learn[i]:
@@ -204,7 +253,7 @@ def step(
                         z[i, j] = math.copysign(NEVER_MOVED, residual)
             if n > 0 or (readable and learn[i]):
                 columns += 1
-        raw[i] = combine(z, i, columns, learn[i], k, location, spread, judged, top)
+        raw[i] = combine(z, i, columns, learn[i], k, kept, top)
         if not learn[i]:
             continue
         for j in range(X.shape[1]):
@@ -279,10 +328,10 @@ def step(
             moments[k, 1, j] = alone
             moments[k, 2, j] = error
             square = own * own * widened(both, alone, n)
-            if settled and together(k, j, anchor, CRITICAL * CRITICAL * square, anchor_variance, experts, variances):
+            if settled and together(k, j, anchor, CRITICAL * CRITICAL * square, ladder):
                 expected[k, j] = experts[k, EXPERTS - 1, j]
             else:
-                expected[k, j] = climb(k, j, anchor, square, anchor_variance, experts, rates, variances)
+                expected[k, j] = climb(k, j, anchor, square, ladder)
 
 
 def _variances() -> np.ndarray:
@@ -338,6 +387,7 @@ class Level(Estimator):
     """
 
     raw_kind = "residual"
+    state_class = LevelState
 
     def __init__(self, patience: int = 21, reject: bool = True) -> None:
         if patience < 5:
@@ -363,18 +413,14 @@ class Level(Estimator):
             "judged": ((), np.int64),
         }
 
-    def step(self, state: State, slots: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def step(self, state: State, slots: np.ndarray, rows: Rows) -> Estimates:
         n, d = rows.X.shape
-        raw, centre, unit = np.full(n, np.nan), np.full((n, d), np.nan), np.full((n, d), np.nan)
-        names = (
-            "origin", "count", "window", "ordered", "experts", "rates", "expected", "scale", "run", "smallest",
-            "moments", "location", "spread", "judged",
-        )  # fmt: skip
+        out = Estimates.none(rows)
         self.run(
-            step, n, rows.X, slots, rows.learn, rows.restart, self.reject, self._variances,
-            *[state[name] for name in names], raw, centre, unit, np.empty((n, d)), np.empty(d),
+            step, n, rows.arrays(slots), LevelParameters(self.reject, self._variances), self.state_arrays(state), out,
+            LevelScratch(np.empty((n, d)), np.empty(d)),
         )  # fmt: skip
-        return raw, centre, unit
+        return out
 
     def multiples(
         self, state: State, slots: np.ndarray, low: np.ndarray, high: np.ndarray

@@ -7,232 +7,43 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from clipdetect.components import Estimator, Params, Rows, Spec, State
-from clipdetect.jit import kernel
-from clipdetect.numerics.regression import (
-    START,
-    UNREADABLE,
-    absorb,
-    change_unit,
-    doubt,
-    follow,
-    insert,
-    leverage,
-    middle,
-    move_origin,
-    project,
-    regressor,
+from clipdetect.components import UNREADABLE, Estimates, Estimator, Params, RowArrays, Rows, Spec, State
+from clipdetect.estimators._linear_experts import (
+    EXPERTS,
+    KEPT,
+    LEVERAGE,
+    MOST_FIELDS,
+    RESIDUALS,
+    SURPRISE,
+    TO_SIGMA,
+    LinearScratch,
+    LinearState,
+    begin,
+    fit_anew,
+    learn,
+    open_or_move,
+    predict,
+    start_again,
+    surprised,
 )
+from clipdetect.jit import kernel
+from clipdetect.numerics.combine import NEVER_MOVED
+from clipdetect.numerics.regression import START, Lines, follow, leverage, regressor
 from clipdetect.numerics.rolling import median_but_zeros, push
 
 __all__ = ["Linear"]
 
-EXPERTS = 5
-SHORTEST = 2.0  # records that the fastest expert remembers, per coefficient; each slower one four times as many
-DEGREES = 2.0  # of the Student distribution of residuals: weight (degrees + 1) / (degrees + z^2)
-SHARE = 0.001  # of the weight that all experts share anew with every record
-LEAST_WEIGHT = 0.01  # of an equal share; an expert below it starts again from the mixture
-RESIDUALS = 64  # whose median is the scale
-TO_SIGMA = 1.4826  # standard deviations of a Gaussian in one median of |residual|
-KEPT = 48  # records for the fit anew
-WINDOW = 4  # of them are used per coefficient, and at least:
-LEAST_WINDOW = 16  # 8 let four outliers in a row bend a line of one regressor
-NEEDED = 3  # per coefficient, or there is no fit anew
-PASSES = 5  # of the fit anew: least squares, then reweighted towards least absolute residuals
-SURPRISE = 2.5  # scales
-SURPRISES = 4  # among the last 8 residuals call for a fit anew
-LEVERAGE = 6.0  # spreads; a record with a regressor farther out weighs as one there
-MOST_FIELDS = 64
-NEVER_MOVED = 100.0  # |raw| of the first change of a target that had none
-
 
 @kernel
-def predict(k, z, f, variance, theta, covariance, weights, gain):
-    """Predictions f (E,) of the experts at z (p,), their variances (E,), and the mixture's."""
-    value = 0.0
-    doubtful = 0.0
-    for e in range(EXPERTS):
-        own, width = project(k, e, z, theta, covariance, gain)
-        f[e] = own
-        variance[e] = width
-        value += weights[k, e] * own
-        doubtful += weights[k, e] * width
-    return value, doubtful
-
-
-@kernel
-def squared(error, unit):
-    """(error / unit)^2, at most 1e18."""
-    if error == 0.0:
-        return 0.0
-    z = min(abs(error) / unit, 1e9) if unit > 0.0 else 1e9
-    return z * z
-
-
-@kernel
-def surprised(k, strange, surprises):
-    """Whether `SURPRISES` of the last 8 records were strange, this one included. surprises: (K,) one bit a record."""
-    mask = ((surprises[k] << 1) | (1 if strange else 0)) & 255
-    surprises[k] = mask
-    found = 0
-    while mask > 0:
-        found += mask & 1
-        mask >>= 1
-    return found >= SURPRISES
-
-
-@kernel
-def learn(k, y, scale, importance, columns, f, variance, theta, covariance, weights, gain):
-    """All experts learn y (from its origin), and the mixture learns which of them to trust."""
-    best = -math.inf
-    for e in range(EXPERTS):
-        z2 = squared(y - f[e], scale * math.sqrt(1.0 + variance[e]))
-        variance[EXPERTS + e] = -0.5 * math.log1p(variance[e]) - 0.5 * (DEGREES + 1.0) * math.log1p(z2 / DEGREES)
-        best = max(best, variance[EXPERTS + e])
-    total = 0.0
-    for e in range(EXPERTS):
-        weights[k, e] *= math.exp(variance[EXPERTS + e] - best)
-        total += weights[k, e]
-    records = SHORTEST * columns
-    for e in range(EXPERTS):
-        weights[k, e] = (1.0 - SHARE) * weights[k, e] / total + SHARE / EXPERTS
-        error = y - f[e]
-        weight = importance * (DEGREES + 1.0) / (DEGREES + squared(error, scale))
-        absorb(k, e, error, weight, 1.0 - 1.0 / records, variance[e], theta, covariance, gain)
-        records *= 4.0
-
-
-@kernel
-def mix(k, theta, covariance, weights, mean, spread):
-    """The mixture's coefficients (p,) and covariance (p, p)."""
-    p = mean.shape[0]
-    for i in range(p):
-        total = 0.0
-        for e in range(EXPERTS):
-            total += weights[k, e] * theta[k, e, i]
-        mean[i] = total
-        for j in range(i + 1):
-            total = 0.0
-            for e in range(EXPERTS):
-                total += weights[k, e] * covariance[k, e, i, j]
-            spread[i, j] = total
-            spread[j, i] = total
-
-
-@kernel
-def start_again(k, theta, covariance, weights, mean, spread):
-    """Experts that nobody trusts go on from the mixture, with its uncertainty: they then average like 1/n."""
-    lost = False
-    for e in range(EXPERTS):
-        lost = lost or weights[k, e] < LEAST_WEIGHT / EXPERTS
-    if not lost:
-        return
-    mix(k, theta, covariance, weights, mean, spread)
-    for e in range(EXPERTS):
-        if weights[k, e] < LEAST_WEIGHT / EXPERTS:
-            for i in range(mean.shape[0]):
-                theta[k, e, i] = mean[i]
-                for j in range(mean.shape[0]):
-                    covariance[k, e, i, j] = spread[i, j]
-
-
-@kernel
-def fit_anew(
-    k, target, zero, scale, columns, seen, rows, known, count, centre, origin, unit, theta, covariance, weights, mean,
-    spread, z, gain,
-):  # fmt: skip
-    """The fastest expert becomes the fit of least absolute residuals to the last records.
-
-    Least squares by recursion, then reweighted by 1 / max(|residual|, scale / 2); a window that is
-    mostly of the new kind gives the new line at once.
-    """
-    size = min(max(WINDOW * columns, LEAST_WINDOW), min(KEPT, seen))
-    if size < NEEDED * columns:
-        return
-    p = mean.shape[0]
-    mix(k, theta, covariance, weights, mean, spread)
-    for n in range(PASSES):
-        for i in range(p):  # the last pass's answer is kept in row 1 of gain
-            gain[1, i] = theta[k, 0, i]
-        for i in range(p):
-            if covariance[k, 0, i, i] != 0.0:
-                doubt(k, 0, i, theta, covariance)
-            theta[k, 0, i] = mean[i]
-        for back in range(size):
-            at = (seen - size + back) % KEPT
-            y = rows[k, at, target] - zero
-            residual = y - gain[1, 0]
-            for j in range(p - 1):
-                if j != target:
-                    z[j + 1] = regressor(rows[k, at, j], known[k, at, j], k, j, count, centre, origin, unit)
-                    residual -= gain[1, j + 1] * z[j + 1]
-            weight = 1.0
-            if n > 0:
-                weight = 1.0 / max(math.sqrt(squared(residual, scale)), 0.5)
-            f, variance = project(k, 0, z, theta, covariance, gain)
-            absorb(k, 0, y - f, weight, 1.0, variance, theta, covariance, gain)
-
-
-@kernel
-def begin(k, target, rows, known, count, centre, spread, origin, unit, zero, theta, covariance, weights, ordered):
-    """Origins, units and the first coefficients from the first `START` records: medians. ordered: (START,) scratch."""
-    for e in range(EXPERTS):
-        weights[k, e] = 1.0 / EXPERTS
-        for i in range(theta.shape[2]):
-            doubt(k, e, i, theta, covariance)
-            if i > 0 and (i - 1 == target or count[k, i - 1] == 0):
-                covariance[k, e, i, i] = 0.0
-    for j in range(rows.shape[2]):
-        filled = 0
-        for n in range(START):
-            if known[k, n, j]:
-                insert(rows[k, n, j], filled, ordered)
-                filled += 1
-        if filled == 0:
-            continue
-        half = middle(ordered, filled)
-        if j == target:
-            zero[k] = half
-            continue
-        off = 0.0
-        for n in range(filled):
-            off += abs(ordered[n] - half)
-        quarter = filled // 4
-        inner = 0.5 * (ordered[filled - 1 - quarter] - ordered[quarter])
-        centre[k, j] = half
-        spread[k, j] = inner if inner > 0.0 else off / filled
-        origin[k, j] = half
-        unit[k, j] = spread[k, j]
-
-
-@kernel
-def open_or_move(k, j, count, centre, spread, origin, unit, theta, covariance):
-    """The origin and unit of column j keep up with the column; a new column gets its coefficient."""
-    if count[k, j] == 1:
-        origin[k, j] = centre[k, j]
-        unit[k, j] = 0.0
-        for e in range(EXPERTS):
-            doubt(k, e, j + 1, theta, covariance)
-    if not spread[k, j] > 0.0:
-        return
-    if not unit[k, j] > 0.0:
-        unit[k, j] = spread[k, j]
-    elif spread[k, j] > 2.0 * unit[k, j] or spread[k, j] < 0.5 * unit[k, j]:
-        change_unit(k, j + 1, spread[k, j] / unit[k, j], theta, covariance)
-        unit[k, j] = spread[k, j]
-    by = (centre[k, j] - origin[k, j]) / unit[k, j]
-    if abs(by) > 1.0:
-        move_origin(k, j + 1, by, theta, covariance)
-        origin[k, j] = centre[k, j]
-
-
-@kernel
-def step(
-    X, slots, learns, restart, target, zero, seen, surprises, count, previous, centre, spread, origin, unit, rows,
-    known, theta, covariance, weights, residuals, ordered, pushed, raw, expected, scale, z, f, variance, gain, mean,
-    square, first,
-):  # fmt: skip
-    """Score each row, then learn it. X, expected, scale: (n, d); raw: (n,); the last seven are scratch."""
+def step(rows: RowArrays, target: int, state: LinearState, out: Estimates, scratch: LinearScratch) -> None:
+    """Score each row of X (n, d), then learn it. target: the column that is predicted."""
+    X, slots, learns, restart = rows.X, rows.slots, rows.learn, rows.restart
+    zero, seen, surprises, count = state.zero, state.seen, state.surprises, state.count
+    previous, centre, spread, origin, unit = state.previous, state.centre, state.spread, state.origin, state.unit
+    kept, known, theta = state.rows, state.known, state.theta
+    residuals, ordered, pushed = state.residuals, state.ordered, state.pushed
+    raw, expected, scale, z = out.raw, out.expected, out.scale, scratch.z
+    lines = Lines(theta, state.covariance, state.weights)
     d = X.shape[1]
     for i in range(X.shape[0]):
         k = slots[i]
@@ -263,7 +74,7 @@ def step(
         own = 0.0
         if begun:
             own = TO_SIGMA * median_but_zeros(k, 0, ordered, pushed)
-            guess, doubtful = predict(k, z, f, variance, theta, covariance, weights, gain)
+            guess, doubtful = predict(k, lines, scratch)
             width = own * math.sqrt(1.0 + doubtful)
             expected[i, target] = zero[k] + guess
             scale[i, target] = width
@@ -287,40 +98,33 @@ def step(
         for j in range(d):
             there = abs(X[i, j]) < UNREADABLE
             known[k, at, j] = there
-            rows[k, at, j] = X[i, j] if there else 0.0
+            kept[k, at, j] = X[i, j] if there else 0.0
         seen[k] += 1
         if begun:
             push(abs(error), k, 0, residuals, ordered, pushed)
-            learn(k, y, own, importance, columns, f, variance, theta, covariance, weights, gain)
+            learn(k, y, own, importance, columns, lines, scratch)
             if surprised(k, abs(error) > SURPRISE * own, surprises):
-                fit_anew(
-                    k, target, zero[k], own, columns, seen[k], rows, known, count, centre, origin, unit, theta,
-                    covariance, weights, mean, square, z, gain,
-                )  # fmt: skip
-            start_again(k, theta, covariance, weights, mean, square)
+                fit_anew(k, target, own, columns, state, lines, scratch)
+            start_again(k, lines, scratch.mean, scratch.square)
         for j in range(d):
             if j != target and abs(X[i, j]) < UNREADABLE:
                 follow(X[i, j], k, j, count, previous, centre, spread)
                 if begun:
-                    open_or_move(k, j, count, centre, spread, origin, unit, theta, covariance)
+                    open_or_move(k, j, state)
         if seen[k] == START:
-            begin(
-                k, target, rows, known, count, centre, spread, origin, unit, zero, theta, covariance, weights, first,
-            )  # fmt: skip
+            begin(k, target, state, scratch.first)
             columns = 1
             for j in range(d):
                 columns += 1 if j != target and count[k, j] > 0 else 0
             for n in range(START):
-                push(abs(rows[k, n, target] - zero[k]), k, 0, residuals, ordered, pushed)
+                push(abs(kept[k, n, target] - zero[k]), k, 0, residuals, ordered, pushed)
             own = TO_SIGMA * median_but_zeros(k, 0, ordered, pushed)
             for n in range(START):
                 for j in range(d):
                     if j != target:
-                        z[j + 1] = regressor(rows[k, n, j], known[k, n, j], k, j, count, centre, origin, unit)
-                predict(k, z, f, variance, theta, covariance, weights, gain)
-                learn(
-                    k, rows[k, n, target] - zero[k], own, 1.0, columns, f, variance, theta, covariance, weights, gain,
-                )  # fmt: skip
+                        z[j + 1] = regressor(kept[k, n, j], known[k, n, j], k, j, count, centre, origin, unit)
+                predict(k, lines, scratch)
+                learn(k, kept[k, n, target] - zero[k], own, 1.0, columns, lines, scratch)
 
 
 class Linear(Estimator):
@@ -374,6 +178,7 @@ class Linear(Estimator):
     """
 
     raw_kind = "residual"
+    state_class = LinearState
 
     def __init__(self, target: str = "") -> None:
         self.target = target
@@ -412,25 +217,21 @@ class Linear(Estimator):
             "pushed": ((1,), np.int64),
         }
 
-    def step(self, state: State, slots: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def step(self, state: State, slots: np.ndarray, rows: Rows) -> Estimates:
         n, d = rows.X.shape
         p = d + 1
-        raw, expected, scale = np.full(n, np.nan), np.full((n, d), np.nan), np.full((n, d), np.nan)
+        out = Estimates.none(rows)
         target = self._place()
         if target < 0:
-            return raw, expected, scale
+            return out
         z = np.zeros(p)
         z[0] = 1.0
-        names = (
-            "zero", "seen", "surprises", "count", "previous", "centre", "spread", "origin", "unit", "rows", "known",
-            "theta", "covariance", "weights", "residuals", "ordered", "pushed",
-        )  # fmt: skip
-        self.run(
-            step, n, rows.X, slots, rows.learn, rows.restart, target, *[state[name] for name in names], raw, expected,
-            scale, z, np.empty(EXPERTS), np.empty(2 * EXPERTS), np.empty((EXPERTS, p)), np.empty(p), np.empty((p, p)),
+        scratch = LinearScratch(
+            z, np.empty(EXPERTS), np.empty(2 * EXPERTS), np.empty((EXPERTS, p)), np.empty(p), np.empty((p, p)),
             np.empty(START),
         )  # fmt: skip
-        return raw, expected, scale
+        self.run(step, n, rows.arrays(slots), target, self.state_arrays(state), out, scratch)
+        return out
 
     def coefficients(self, state: State, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Intercept (n,) and slopes (n, d) of the keys' lines in the fields' own units; NaN before the start."""

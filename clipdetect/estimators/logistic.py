@@ -5,20 +5,20 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from clipdetect.components import Estimator, Params, Rows, Spec, State, Table
+from clipdetect.components import UNREADABLE, Estimates, Estimator, Params, RowArrays, Rows, Spec, State, Table
 from clipdetect.jit import kernel
 from clipdetect.numerics.geometry import first_move
-from clipdetect.numerics.margin import LARGEST, mix
-from clipdetect.numerics.replay import features, learn
+from clipdetect.numerics.margin import LARGEST, Experts, mix
+from clipdetect.numerics.replay import Cosines, Lesson, LogisticScratch, Memory, features, learn
 from clipdetect.numerics.units import (
     BEYOND,
     FAR,
     FIRST,
-    UNREADABLE,
+    Units,
     begin_column,
     fill,
     learn_mean,
@@ -39,24 +39,63 @@ COSINES = 1024  # random features
 MOST_POOL = 1 << 24  # records that `draw` can tell apart
 
 
+class LogisticState(NamedTuple):
+    """The arrays of all keys; m features, E experts, C channels of gradient norms."""
+
+    origin: np.ndarray  # (K, d) this and the next ten: see `Units`
+    count: np.ndarray  # type: ignore[assignment]  # (K, d) int64
+    low: np.ndarray  # (K, d)
+    high: np.ndarray  # (K, d)
+    middle: np.ndarray  # (K, d)
+    centre: np.ndarray  # (K, d)
+    inverse: np.ndarray  # (K, d)
+    unit: np.ndarray  # (K,)
+    typical: np.ndarray  # (K,)
+    large: np.ndarray  # (K,)
+    run: np.ndarray  # (K,) int64
+    random: np.ndarray  # (K,) int64, state of the generator
+    weights: np.ndarray  # (K, E, m) this and the next two: see `Experts`
+    bias: np.ndarray  # (K, E)
+    credit: np.ndarray  # (K, E - 1)
+    memory: np.ndarray  # (K, 1 or 2, W, d) this and the next: see `Memory`
+    taken: np.ndarray  # (K, 1 or 2) int64
+    ring: np.ndarray  # (K, C, 128) this and the next two: see `Experts`
+    ordered: np.ndarray  # (K, C, 128)
+    norms: np.ndarray  # (K, C) int64
+    share: np.ndarray  # (K,) of class 1, 0 of a fresh key
+    arrived: np.ndarray  # (K,) int64, records learned
+    waiting: np.ndarray  # (K, delay, d) records whose label comes later
+    labels: np.ndarray  # (K, delay) their labels
+    seed: np.ndarray  # (K,) int64, of the generator
+
+
+class LogisticParameters(NamedTuple):
+    """The settings."""
+
+    delay: int  # records after which a label is learned
+    started: np.ndarray  # (5, d) of the reference, see `start_column`, or (5, 0)
+    lesson: Lesson
+
+
 @kernel
-def begin(k, seeds, random, count, unit, typical, large, run, weights, bias, credit, taken, norms, share, arrived):
+def begin(k: int, state: LogisticState) -> None:
     """Make key k a fresh one."""
-    random[k] = seeds[k]
-    unit[k] = 0.0
-    typical[k] = 0.0
-    large[k] = 0.0
-    run[k] = 0
-    arrived[k] = 0
-    share[k] = 0.5
-    for j in range(count.shape[1]):
-        count[k, j] = 0
-    for c in range(taken.shape[1]):
-        taken[k, c] = 0
-    for c in range(norms.shape[1]):
-        norms[k, c] = 0
+    state.random[k] = state.seed[k]
+    state.unit[k] = 0.0
+    state.typical[k] = 0.0
+    state.large[k] = 0.0
+    state.run[k] = 0
+    state.arrived[k] = 0
+    state.share[k] = 0.5
+    for j in range(state.count.shape[1]):
+        state.count[k, j] = 0
+    for c in range(state.taken.shape[1]):
+        state.taken[k, c] = 0
+    for c in range(state.norms.shape[1]):
+        state.norms[k, c] = 0
+    weights, credit = state.weights, state.credit
     for e in range(weights.shape[1]):
-        bias[k, e] = 0.0
+        state.bias[k, e] = 0.0
         for j in range(weights.shape[2]):
             weights[k, e, j] = 0.0
     for e in range(credit.shape[1]):
@@ -64,11 +103,13 @@ def begin(k, seeds, random, count, unit, typical, large, run, weights, bias, cre
 
 
 @kernel
-def measure(X, i, k, share, started, origin, count, low, high, middle, centre, inverse):
+def measure(X: np.ndarray, i: int, k: int, share: float, started: np.ndarray, units: Units) -> bool:
     """Key k learns where row i's columns lie, at `share` of their distance. Whether one of them was never seen before.
 
     started: (5, d) of the reference, where columns begin and have their range from, or (5, 0).
     """
+    origin, count, low, high = units.origin, units.count, units.low, units.high
+    centre, inverse = units.centre, units.inverse
     fresh = False
     known = started.shape[1] > 0
     for j in range(X.shape[1]):
@@ -77,9 +118,9 @@ def measure(X, i, k, share, started, origin, count, low, high, middle, centre, i
             continue
         if count[k, j] == 0:
             if not known:
-                begin_column(x, k, j, origin, count, low, high, middle, centre)
+                begin_column(x, k, j, units)
             elif started[4, j] > 0.0:
-                start_column(k, j, started, origin, count, low, high, middle, centre)
+                start_column(k, j, started, units)
             else:
                 continue
             inverse[k, j] = 0.0
@@ -91,14 +132,15 @@ def measure(X, i, k, share, started, origin, count, low, high, middle, centre, i
             gap = share * min(max(gap, -far), far)
         v = centre[k, j] + gap
         size = high[k, j] - low[k, j] if known else learn_range(v, k, j, low, high)
-        learn_mean(v, size, k, j, count, middle)
+        learn_mean(v, size, k, j, count, units.middle)
     return fresh
 
 
 @kernel
-def recentre(k, count, middle, centre, inverse, typical, weights, bias, linear):
+def recentre(k: int, units: Units, weights: np.ndarray, bias: np.ndarray, linear: bool) -> None:
     """Centres move to the columns' means; a linear expert's bias makes up for it."""
-    for j in range(count.shape[1]):
+    middle, centre, inverse, typical = units.middle, units.centre, units.inverse, units.typical
+    for j in range(centre.shape[1]):
         moved = (middle[k, j] - centre[k, j]) * inverse[k, j]
         centre[k, j] = middle[k, j]
         if linear and moved != 0.0 and typical[k] > 0.0:
@@ -107,59 +149,64 @@ def recentre(k, count, middle, centre, inverse, typical, weights, bias, linear):
 
 
 @kernel
-def explain(X, i, k, by, mixed, origin, middle, inverse, centre, unit):
+def explain(X: np.ndarray, i: int, k: int, by: float, mixed: np.ndarray, units: Units, out: Estimates) -> None:
     """Expected values and scales of row i: (value - expected) / scale is the column's part of the margin.
 
     Only where that part makes the row stranger. mixed: (d,) weights of the mixture.
     """
     for j in range(X.shape[1]):
         if abs(X[i, j]) < UNREADABLE and by > 0.0:
-            expected = origin[k, j] + middle[k, j]
-            slope = mixed[j] * inverse[k, j] / by
+            expected = units.origin[k, j] + units.middle[k, j]
+            slope = mixed[j] * units.inverse[k, j] / by
             if slope * (X[i, j] - expected) > 0.0:
-                centre[i, j] = expected
-                unit[i, j] = 1.0 / abs(slope)
+                out.expected[i, j] = expected
+                out.scale[i, j] = 1.0 / abs(slope)
 
 
 @kernel
 def step(
-    X, label, slots, learns, restart, delay, replay, eta, clip, pool, started, signs, phases, seeds, origin, count, low,
-    high, middle, centre, inverse, unit, typical, large, run, random, weights, bias, credit, memory, taken, ring,
-    ordered, norms, share, arrived, waiting, labels, raw, expected, scale, spare, v, z, other, x, mixed,
-):  # fmt: skip
-    """Score each row, then learn it, or the one `delay` before it. X, expected, scale: (n, d); raw, label: (n,).
-
-    pool: (p, d), relative to the origins, or empty. Scratch: spare, v, z, other (d,); x, mixed (m,).
-    """
-    linear = phases.shape[0] == 0
-    pooled = pool.shape[0] > 0
+    rows: RowArrays, parameters: LogisticParameters, state: LogisticState, out: Estimates, scratch: LogisticScratch
+) -> None:
+    """Score each row of X (n, d), then learn it, or the one `delay` before it."""
+    X, label, slots, learns, restart = rows.X, rows.label, rows.slots, rows.learn, rows.restart
+    delay, lesson = parameters.delay, parameters.lesson
+    origin, count, low, high, unit = state.origin, state.count, state.low, state.high, state.unit
+    centre, typical, large = state.centre, state.typical, state.large
+    weights, bias, credit = state.weights, state.bias, state.credit
+    taken, share, arrived, waiting, labels = state.taken, state.share, state.arrived, state.waiting, state.labels
+    v, z, x, mixed = scratch.v, scratch.z, scratch.x, scratch.mixed
+    units = Units(
+        origin, count, low, high, state.middle, centre, state.inverse, unit, typical, large, state.run,
+    )  # fmt: skip
+    experts = Experts(weights, bias, credit, state.ring, state.ordered, state.norms)
+    memory = Memory(state.memory, taken, state.random, share, arrived)
+    linear = lesson.cosines.phases.shape[0] == 0
+    pooled = lesson.pool.shape[0] > 0
     for i in range(X.shape[0]):
         k = slots[i]
         if learns[i] and (restart[i] or share[k] == 0.0):
-            begin(
-                k, seeds, random, count, unit, typical, large, run, weights, bias, credit, taken, norms, share, arrived
-            )
+            begin(k, state)
         part = 1.0
         if read(X, i, k, origin, count, v) > 0:
             fill(v, k, centre)
-            norm, by, _ = features(v, k, centre, inverse, typical, large, signs, phases, z, x)
+            norm, by, _ = features(v, k, units, lesson.cosines, z, x)
             if taken[k, 0] > 0 and (pooled or taken[k, 1] > 0):
                 m = mix(k, credit, weights, bias, mixed) + product(mixed, x)
-                raw[i] = math.exp(0.5 * min(max(m, -LARGEST), LARGEST))
+                out.raw[i] = math.exp(0.5 * min(max(m, -LARGEST), LARGEST))
                 if linear:
-                    explain(X, i, k, by, mixed, origin, middle, inverse, expected, scale)
+                    explain(X, i, k, by, mixed, units, out)
             if arrived[k] >= FIRST and norm > BEYOND * large[k]:
                 part = BEYOND * large[k] / norm
         if not learns[i]:
             continue
-        fresh = measure(X, i, k, part, started, origin, count, low, high, middle, centre, inverse)
+        fresh = measure(X, i, k, part, parameters.started, units)
         if read(X, i, k, origin, count, v) == 0:
             continue
         often = arrived[k] < RENEWED_AT_FIRST or (linear and arrived[k] % RENEWED_EVERY == 0)
         if often and not pooled:
-            recentre(k, count, middle, centre, inverse, typical, weights, bias, linear)
+            recentre(k, units, weights, bias, linear)
         if fresh or ((often or first_move(k, count, low, high, unit)) and not pooled):
-            renew(k, count, low, high, unit, inverse, spare)
+            renew(k, units, scratch.spare)
         fill(v, k, centre)
         truth = 0.0 if pooled else label[i]
         if delay > 0:
@@ -172,10 +219,7 @@ def step(
             labels[k, at] = truth
             truth = before
         if not math.isnan(truth):
-            learn(
-                v, truth, k, replay, eta, clip, pool, signs, phases, inverse, centre, typical, large, random, weights,
-                bias, credit, memory, taken, ring, ordered, norms, share, arrived, run, z, x, other,
-            )  # fmt: skip
+            learn(v, truth, k, lesson, units, experts, memory, scratch)
         arrived[k] += 1
 
 
@@ -248,6 +292,7 @@ class Logistic(Estimator):
     """
 
     raw_kind = "distance"
+    state_class = LogisticState
 
     def __init__(
         self,
@@ -341,18 +386,16 @@ class Logistic(Estimator):
     def reset(self, state: State, slots: np.ndarray, seeds: np.ndarray) -> None:
         state["seed"][slots] = 1 + seeds % 2147483646
 
-    def step(self, state: State, slots: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def step(self, state: State, slots: np.ndarray, rows: Rows) -> Estimates:
         n, d = rows.X.shape
         m = state["weights"].shape[2]
-        raw, centre, scale = np.full(n, np.nan), np.full((n, d), np.nan), np.full((n, d), np.nan)
-        names = [name for name in self.state_spec(d) if name != "seed"]
-        self.run(
-            step, n, rows.X, rows.label, slots, rows.learn, rows.restart, self.label_delay, self.replay,
-            self.step_size, self.clip, self._pool, self._started, self._signs, self._phases, state["seed"],
-            *[state[name] for name in names], raw, centre, scale,
-            np.empty(d), np.empty(d), np.empty(d), np.empty(d), np.empty(m), np.empty(m),
-        )  # fmt: skip
-        return raw, centre, scale
+        out = Estimates.none(rows)
+        cosines = Cosines(self._signs, self._phases)
+        lesson = Lesson(self.replay, float(self.step_size), float(self.clip), self._pool, cosines)
+        scratch = LogisticScratch(*(np.empty(size) for size in (d, d, d, d, m, m)))
+        parameters = LogisticParameters(self.label_delay, self._started, lesson)
+        self.run(step, n, rows.arrays(slots), parameters, self.state_arrays(state), out, scratch)
+        return out
 
     def multiples(
         self, state: State, slots: np.ndarray, low: np.ndarray, high: np.ndarray

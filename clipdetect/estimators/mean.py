@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from clipdetect.components import Estimator, Rows, Spec, State
+from clipdetect.components import Estimates, Estimator, RowArrays, Rows, Spec, State
 from clipdetect.jit import kernel
+from clipdetect.numerics.combine import NEVER_MOVED
 from clipdetect.numerics.geometry import (
     EVERY,
     LEVEL_FACTOR,
     SETTLE,
+    Ranges,
     first_move,
     forget,
     learn,
@@ -19,17 +22,51 @@ from clipdetect.numerics.geometry import (
     read,
     share_units,
 )
-from clipdetect.numerics.nearest import closest, enter, level_distances, open_columns
+from clipdetect.numerics.nearest import Distances, Window, closest, enter, level_distances, open_columns
 
 __all__ = ["Mean"]
 
 START = 8  # records before there is an opinion, or `similar` if that is more
 CLIP = 0.25  # ranges; how far one value moves the mean at most, times the rate
-NEVER_MOVED = 100.0  # raw score of the first change where all was constant
+
+
+class MeanState(NamedTuple):
+    """The arrays of all keys; see `Ranges` and `Window`."""
+
+    origin: np.ndarray  # (K, d)
+    low: np.ndarray  # (K, d)
+    high: np.ndarray  # (K, d)
+    middle: np.ndarray  # (K, d)
+    inverse: np.ndarray  # (K, d)
+    mean: np.ndarray  # (K, d) the clipped mean that is expected, in the field's unit, less the origin
+    count: np.ndarray  # type: ignore[assignment]  # (K, d) int64
+    holes: np.ndarray  # (K, d) int64
+    unit: np.ndarray  # (K,)
+    entered: np.ndarray  # (K,) int64
+    ring: np.ndarray  # (K, d, W)
+
+
+class MeanParameters(NamedTuple):
+    """The settings."""
+
+    rate: float  # of the mean in the end
+    similar: int  # records that the mean is taken of, or 0
+
+
+class MeanScratch(NamedTuple):
+    """Room for what is worked out on the way."""
+
+    z: np.ndarray  # (d,) the record less the origins, NaN where missing
+    spare: np.ndarray  # (d,)
+    distances: Distances
+    best: np.ndarray  # (similar,)
+    places: np.ndarray  # (similar,) int64
 
 
 @kernel
-def follow(k, rate, count, low, high, z, mean):
+def follow(
+    k: int, rate: float, count: np.ndarray, low: np.ndarray, high: np.ndarray, z: np.ndarray, mean: np.ndarray
+) -> None:
     """The means of key k learn z (d,), NaN missing: plain means at first, then by the rate, clipped."""
     for j in range(z.shape[0]):
         if not math.isnan(z[j]):
@@ -41,22 +78,27 @@ def follow(k, rate, count, low, high, z, mean):
 
 
 @kernel
-def step(
-    X, slots, learns, restart, rate, similar, origin, count, low, high, middle, inverse, unit, mean, ring, holes,
-    entered, raw, centre, scale, z, spare, squares, shared, best, places,
-):  # fmt: skip
-    """Score each row, then learn it. raw: (n,); centre, scale: (n, d); z, spare: (d,); squares, shared: (W,)."""
+def step(rows: RowArrays, parameters: MeanParameters, state: MeanState, out: Estimates, scratch: MeanScratch) -> None:
+    """Score each row of X (n, d), then learn it."""
+    X, slots, learns, restart = rows.X, rows.slots, rows.learn, rows.restart
+    rate, similar = parameters.rate, parameters.similar
+    origin, count, low, high, unit = state.origin, state.count, state.low, state.high, state.unit
+    inverse, mean, ring, entered = state.inverse, state.mean, state.ring, state.entered
+    raw, centre, scale = out.raw, out.expected, out.scale
+    z, spare, distances, best, places = scratch.z, scratch.spare, scratch.distances, scratch.best, scratch.places
+    ranges = Ranges(origin, count, low, high, state.middle, unit)
+    window = Window(ring, state.holes, entered, inverse)
     for i in range(X.shape[0]):
         k = slots[i]
         if restart[i] and learns[i]:
             forget(k, count, unit)
             entered[k] = 0
-        if entered[k] >= max(similar, START) and read(X, i, k, origin, count, low, high, unit, z) > 0:
+        if entered[k] >= max(similar, START) and read(X, i, k, ranges, z) > 0:
             found = 0
             if similar > 0:
                 n = min(entered[k], ring.shape[2])
-                level_distances(k, n, z, ring, holes, inverse, squares, shared)
-                found = closest(k, n, similar, math.inf, entered, squares, best, places)
+                level_distances(k, n, z, window, distances)
+                found = closest(k, n, similar, math.inf, entered, distances.squares, best, places)
             total = 0.0
             compared = 0
             for j in range(X.shape[1]):
@@ -80,11 +122,11 @@ def step(
             if not unit[k] > 0.0:
                 raw[i] = NEVER_MOVED if total > 0.0 else 0.0
         if learns[i]:
-            opened = open_columns(X, i, k, count, entered, ring, holes)
-            if learn(X, i, k, origin, count, low, high, middle, z) == 0:
+            opened = open_columns(X, i, k, count, window)
+            if learn(X, i, k, ranges, z) == 0:
                 continue
             follow(k, rate, count, low, high, z, mean)
-            enter(k, z, count, entered, ring, holes)
+            enter(k, z, count, window)
             if opened > 0 or entered[k] <= SETTLE or entered[k] % EVERY == 0 or first_move(k, count, low, high, unit):
                 unit[k] = median_range(k, count, low, high, spare)
                 share_units(k, LEVEL_FACTOR, count, low, high, unit, inverse)
@@ -130,6 +172,7 @@ class Mean(Estimator):
     """
 
     raw_kind = "distance"
+    state_class = MeanState
 
     def __init__(self, half_life: float = 14.0, similar: int = 0, window: int = 200) -> None:
         if not half_life > 0.0:
@@ -152,19 +195,18 @@ class Mean(Estimator):
             "ring": ((d, w), np.float64),
         }
 
-    def step(self, state: State, slots: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def step(self, state: State, slots: np.ndarray, rows: Rows) -> Estimates:
         n, d = rows.X.shape
-        raw, centre, scale = np.full(n, np.nan), np.full((n, d), np.nan), np.full((n, d), np.nan)
-        names = (
-            "origin", "count", "low", "high", "middle", "inverse", "unit", "mean", "ring", "holes", "entered",
-        )  # fmt: skip
+        out = Estimates.none(rows)
         w, most = state["ring"].shape[2], max(self.similar, 1)
         self.run(
-            step, n, rows.X, slots, rows.learn, rows.restart, 1.0 - 0.5 ** (1.0 / self.half_life), self.similar,
-            *[state[name] for name in names], raw, centre, scale, np.empty(d), np.empty(d), np.empty(w), np.empty(w),
-            np.empty(most), np.empty(most, np.int64),
+            step, n, rows.arrays(slots), MeanParameters(1.0 - 0.5 ** (1.0 / self.half_life), self.similar),
+            self.state_arrays(state), out,
+            MeanScratch(
+                np.empty(d), np.empty(d), Distances(np.empty(w), np.empty(w)), np.empty(most), np.empty(most, np.int64)
+            ),
         )  # fmt: skip
-        return raw, centre, scale
+        return out
 
     def multiples(
         self, state: State, slots: np.ndarray, low: np.ndarray, high: np.ndarray

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from clipdetect.components import Estimator, Params, Rows, Spec, State
+from clipdetect.components import Estimates, Estimator, Params, RowArrays, Rows, Spec, State
 from clipdetect.jit import kernel
+from clipdetect.numerics.combine import NEVER_MOVED
 from clipdetect.numerics.geometry import (
     EVERY,
     LEVEL,
@@ -17,6 +18,7 @@ from clipdetect.numerics.geometry import (
     SETTLE,
     SHAPE,
     SHAPE_FACTOR,
+    Ranges,
     first_move,
     forget,
     learn,
@@ -28,6 +30,9 @@ from clipdetect.numerics.geometry import (
     suits,
 )
 from clipdetect.numerics.nearest import (
+    Distances,
+    Shapes,
+    Window,
     closest,
     enter,
     level_distances,
@@ -43,18 +48,79 @@ __all__ = ["Neighbours"]
 
 START = 8  # records before there is an opinion, or k if that is more
 SAID = 256  # columns at most for which it says what it expects; at 784 that would cost 40% more
-NEVER_MOVED = 100.0  # raw score of the first change where all was constant
 LEAST_PROJECT = 8  # columns; fewer say next to nothing of a distance
 SHAPE_K, LEVEL_K = 3, 10  # of k=auto
 METRICS = {"auto": 0, "level": LEVEL, "shape": SHAPE}
 
 
+class NeighboursState(NamedTuple):
+    """The arrays of all keys; see `Ranges`, `Window` and `Shapes`."""
+
+    origin: np.ndarray  # (K, d)
+    low: np.ndarray  # (K, d)
+    high: np.ndarray  # (K, d)
+    middle: np.ndarray  # (K, d)
+    inverse: np.ndarray  # (K, d)
+    ends: np.ndarray  # (K, d)
+    unit: np.ndarray  # (K,)
+    typical: np.ndarray  # (K,)
+    count: np.ndarray  # type: ignore[assignment]  # (K, d) int64
+    holes: np.ndarray  # (K, d) int64
+    chosen: np.ndarray  # (K,) int64, the metric of `auto`, 0 before
+    entered: np.ndarray  # (K,) int64
+    ring: np.ndarray  # (K, d, W)
+    radii: np.ndarray  # (K, W)
+
+
+class ProjectedState(NamedTuple):
+    """The same where projections are kept."""
+
+    origin: np.ndarray  # (K, d)
+    low: np.ndarray  # (K, d)
+    high: np.ndarray  # (K, d)
+    middle: np.ndarray  # (K, d)
+    inverse: np.ndarray  # (K, d)
+    ends: np.ndarray  # (K, d)
+    unit: np.ndarray  # (K,)
+    typical: np.ndarray  # (K,)
+    count: np.ndarray  # type: ignore[assignment]  # (K, d) int64
+    chosen: np.ndarray  # (K,) int64
+    entered: np.ndarray  # (K,) int64
+    ring: np.ndarray  # (K, N + 1, W) see `projection`
+    norms: np.ndarray  # (K, W) of the records, in units
+
+
+class NeighboursParameters(NamedTuple):
+    """The settings."""
+
+    asked: int  # the metric, 0 for `auto`
+    shape_k: int  # neighbours in `shape`
+    level_k: int  # and in `level`
+    tau: float  # age at which a distance counts twice [records]
+
+
+class NeighboursScratch(NamedTuple):
+    """Room for what is worked out on the way."""
+
+    z: np.ndarray  # (d,) the record less the origins, NaN where missing
+    spare: np.ndarray  # (d,)
+    distances: Distances
+    best: np.ndarray  # (k,)
+    places: np.ndarray  # (k,) int64
+
+
 @kernel
-def expect(k, found, metric, q, places, origin, ends, inverse, unit, ring, radii, i, centre, scale):
-    """Row i of centre and scale (n, d): the mean of the records at `places`, and the units.
+def expect(
+    i: int, k: int, found: int, metric: int, q: float, places: np.ndarray, state: NeighboursState, out: Estimates
+) -> None:
+    """What is expected of row i: the mean of the records at `places`, and the units.
 
     In `shape`, those records are brought to the size of row i, whose radius is q.
     """
+    origin, ends, inverse, unit, ring, radii = (
+        state.origin, state.ends, state.inverse, state.unit, state.ring, state.radii,
+    )  # fmt: skip
+    centre, scale = out.expected, out.scale
     for j in range(ring.shape[1]):
         if not inverse[k, j] > 0.0:
             continue
@@ -73,10 +139,21 @@ def expect(k, found, metric, q, places, origin, ends, inverse, unit, ring, radii
 
 @kernel
 def step(
-    X, slots, learns, restart, asked, shape_k, level_k, tau, origin, count, low, high, middle, inverse, unit, chosen,
-    ends, typical, ring, holes, entered, radii, raw, centre, scale, z, spare, squares, shared, best, places,
-):  # fmt: skip
-    """Score each row, then learn it. raw: (n,); centre, scale: (n, d); z, spare: (d,); squares, shared: (W,)."""
+    rows: RowArrays, parameters: NeighboursParameters, state: NeighboursState, out: Estimates,
+    scratch: NeighboursScratch,
+) -> None:  # fmt: skip
+    """Score each row of X (n, d), then learn it."""
+    X, slots, learns, restart = rows.X, rows.slots, rows.learn, rows.restart
+    asked, shape_k, level_k = parameters.asked, parameters.shape_k, parameters.level_k
+    origin, count, low, high, middle, unit = (
+        state.origin, state.count, state.low, state.high, state.middle, state.unit,
+    )  # fmt: skip
+    inverse, ends, chosen, ring, entered = state.inverse, state.ends, state.chosen, state.ring, state.entered
+    typical, radii = state.typical, state.radii
+    z, spare, distances, best, places = scratch.z, scratch.spare, scratch.distances, scratch.best, scratch.places
+    ranges = Ranges(origin, count, low, high, middle, unit)
+    window = Window(ring, state.holes, entered, inverse)
+    shapes = Shapes(ends, typical, radii)
     for i in range(X.shape[0]):
         k = slots[i]
         if restart[i] and learns[i]:
@@ -88,15 +165,15 @@ def step(
         metric = asked if asked > 0 else chosen[k]
         wanted = shape_k if metric == SHAPE else level_k
         n = min(entered[k], ring.shape[2])
-        if n >= max(wanted, START) and read(X, i, k, origin, count, low, high, unit, z) > 0:
+        if n >= max(wanted, START) and read(X, i, k, ranges, z) > 0:
             q = 1.0
             if metric == SHAPE:
                 columns = seen(k, count)
                 q = radius(norm(k, columns, z, ends, inverse), typical[k])
-                shape_distances(k, n, columns, q, z, ring, holes, ends, inverse, radii, squares, shared)
+                shape_distances(k, n, columns, q, z, window, shapes, distances)
             else:
-                level_distances(k, n, z, ring, holes, inverse, squares, shared)
-            found = closest(k, n, wanted, tau, entered, squares, best, places)
+                level_distances(k, n, z, window, distances)
+            found = closest(k, n, wanted, parameters.tau, entered, distances.squares, best, places)
             if found > 0:
                 total = 0.0
                 for m in range(found):
@@ -106,14 +183,14 @@ def step(
                     mean = NEVER_MOVED if total > 0.0 else 0.0
                 elif metric == SHAPE:
                     mean = mean * mean * mean * mean
-                raw[i] = mean
+                out.raw[i] = mean
                 if seen(k, count) <= SAID:
-                    expect(k, found, metric, q, places, origin, ends, inverse, unit, ring, radii, i, centre, scale)
+                    expect(i, k, found, metric, q, places, state, out)
         if learns[i]:
-            opened = open_columns(X, i, k, count, entered, ring, holes)
-            if learn(X, i, k, origin, count, low, high, middle, z) == 0:
+            opened = open_columns(X, i, k, count, window)
+            if learn(X, i, k, ranges, z) == 0:
                 continue
-            at = enter(k, z, count, entered, ring, holes)
+            at = enter(k, z, count, window)
             if opened > 0 or entered[k] <= SETTLE or entered[k] % EVERY == 0 or first_move(k, count, low, high, unit):
                 unit[k] = median_range(k, count, low, high, spare)
                 if asked == 0 and entered[k] <= SETTLE:
@@ -122,10 +199,8 @@ def step(
                 share_units(k, SHAPE_FACTOR if metric == SHAPE else LEVEL_FACTOR, count, low, high, unit, inverse)
                 if metric == SHAPE:
                     quiet_ends(k, count, low, high, middle, ends)
-                    renew_radii(
-                        k, min(entered[k], ring.shape[2]), seen(k, count), ring, holes, count, ends, inverse,
-                        typical, radii, squares, shared,
-                    )  # fmt: skip
+                    filled = min(entered[k], ring.shape[2])
+                    renew_radii(k, filled, seen(k, count), count, window, shapes, distances)
             elif metric == SHAPE:
                 length = norm(k, seen(k, count), z, ends, inverse)
                 radii[k, at] = 1.0 / radius(length, typical[k])
@@ -133,10 +208,17 @@ def step(
 
 @kernel
 def projected_step(
-    X, slots, learns, restart, asked, shape_k, level_k, tau, matrix, origin, count, low, high, middle, inverse, unit,
-    chosen, ends, typical, ring, entered, norms, raw, z, spare, point, squares, best, places,
-):  # fmt: skip
-    """As `step`, on the projections. matrix: (d, N); ring: (K, N + 1, W); norms: (K, W); point: (N + 1,)."""
+    rows: RowArrays, parameters: NeighboursParameters, matrix: np.ndarray, state: ProjectedState, out: Estimates,
+    scratch: NeighboursScratch, point: np.ndarray,
+) -> None:  # fmt: skip
+    """As `step`, on the projections. matrix: (d, N); point: (N + 1,) scratch."""
+    X, slots, learns, restart = rows.X, rows.slots, rows.learn, rows.restart
+    asked, shape_k, level_k = parameters.asked, parameters.shape_k, parameters.level_k
+    count, low, high, middle, unit = state.count, state.low, state.high, state.middle, state.unit
+    inverse, ends, chosen, ring, entered = state.inverse, state.ends, state.chosen, state.ring, state.entered
+    typical, norms, squares = state.typical, state.norms, scratch.distances.squares
+    z, spare, best, places = scratch.z, scratch.spare, scratch.best, scratch.places
+    ranges = Ranges(state.origin, count, low, high, middle, unit)
     for i in range(X.shape[0]):
         k = slots[i]
         if restart[i] and learns[i]:
@@ -147,12 +229,12 @@ def projected_step(
         wanted = shape_k if metric == SHAPE else level_k
         columns = seen(k, count)
         n = min(entered[k], ring.shape[2])
-        if n >= max(wanted, START) and read(X, i, k, origin, count, low, high, unit, z) > 0:
+        if n >= max(wanted, START) and read(X, i, k, ranges, z) > 0:
             length = embed(k, columns, metric, count, middle, ends, inverse, z)
             q = radius(length, typical[k]) if metric == SHAPE else 1.0
             project(z, q, metric == SHAPE, matrix, point)
             projected_distances(k, n, 1.0 if metric == SHAPE else 1.0 / columns, point, ring, squares)
-            found = closest(k, n, wanted, tau, entered, squares, best, places)
+            found = closest(k, n, wanted, parameters.tau, entered, squares, best, places)
             if found == wanted:
                 total = 0.0
                 for m in range(found):
@@ -162,9 +244,9 @@ def projected_step(
                     mean = NEVER_MOVED if total > 0.0 else 0.0
                 elif metric == SHAPE:
                     mean = mean * mean * mean * mean
-                raw[i] = mean
+                out.raw[i] = mean
         if learns[i]:
-            if learn(X, i, k, origin, count, low, high, middle, z) == 0:
+            if learn(X, i, k, ranges, z) == 0:
                 continue
             opened = seen(k, count) - columns
             columns += opened
@@ -290,6 +372,7 @@ class Neighbours(Estimator):
         self.tau = tau
         self.metric = metric
         self.project = project
+        self.state_class = ProjectedState if project else NeighboursState
         self._matrix = signs(0, project) if project else None
 
     def bind(self, fields: Sequence[str], params: Params) -> None:
@@ -311,32 +394,23 @@ class Neighbours(Estimator):
             del spec["holes"]
         return spec
 
-    def step(self, state: State, slots: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def step(self, state: State, slots: np.ndarray, rows: Rows) -> Estimates:
         n, d = rows.X.shape
-        raw, centre, scale = np.full(n, np.nan), np.full((n, d), np.nan), np.full((n, d), np.nan)
+        out = Estimates.none(rows)
         shape_k, level_k = (SHAPE_K, LEVEL_K) if self.k == "auto" else (self.k, self.k)
         most = max(shape_k, level_k)
+        parameters = NeighboursParameters(METRICS[self.metric], shape_k, level_k, float(self.tau))
+        scratch = NeighboursScratch(
+            np.empty(d), np.empty(d), Distances(np.empty(self.window), np.empty(self.window)), np.empty(most),
+            np.empty(most, np.int64),
+        )  # fmt: skip
+        arrays = self.state_arrays(state)
         if self._matrix is not None:
-            kept = (
-                "origin", "count", "low", "high", "middle", "inverse", "unit", "chosen", "ends", "typical", "ring",
-                "entered", "norms",
-            )  # fmt: skip
-            self.run(
-                projected_step, n, rows.X, slots, rows.learn, rows.restart, METRICS[self.metric], shape_k, level_k,
-                float(self.tau), self._matrix, *[state[name] for name in kept], raw, np.empty(d), np.empty(d),
-                np.empty(self.project + 1), np.empty(self.window), np.empty(most), np.empty(most, np.int64),
-            )  # fmt: skip
-            return raw, centre, scale
-        names = (
-            "origin", "count", "low", "high", "middle", "inverse", "unit", "chosen", "ends", "typical", "ring", "holes",
-            "entered", "radii",
-        )  # fmt: skip
-        self.run(
-            step, n, rows.X, slots, rows.learn, rows.restart, METRICS[self.metric], shape_k, level_k, float(self.tau),
-            *[state[name] for name in names], raw, centre, scale, np.empty(d), np.empty(d), np.empty(self.window),
-            np.empty(self.window), np.empty(most), np.empty(most, np.int64),
-        )  # fmt: skip
-        return raw, centre, scale
+            point = np.empty(self.project + 1)
+            self.run(projected_step, n, rows.arrays(slots), parameters, self._matrix, arrays, out, scratch, point)
+        else:
+            self.run(step, n, rows.arrays(slots), parameters, arrays, out, scratch)
+        return out
 
     def multiples(
         self, state: State, slots: np.ndarray, low: np.ndarray, high: np.ndarray

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from clipdetect.components import Estimator, Rows, Spec, State, child_state
+from clipdetect.components import Estimator, RowArrays, Rows, Spec, State, child_state
 from clipdetect.jit import kernel
 from clipdetect.numerics.combine import NEVER_MOVED
 
@@ -21,12 +22,21 @@ SHARPNESS = 0.3  # the raw score is exp(sum * this), as a distance; .15 to .6 ra
 MOST = 300.0  # of that exponent
 
 
+class SumState(NamedTuple):
+    """The arrays of all keys, for c estimators."""
+
+    location: np.ndarray  # (K, c) clipped location of the raw score, or of its logarithm
+    spread: np.ndarray  # (K, c) clipped mean of |deviation|
+    judged: np.ndarray  # (K, c) int64, raw scores learned
+
+
 @kernel
-def calibrated(value, k, c, rate, pull, learn, location, spread, judged):
-    """`value` in spreads above its clipped location, then one step of both. location, spread, judged: (K, c).
+def calibrated(value: float, k: int, c: int, rate: float, pull: float, learn: bool, state: SumState) -> float:
+    """`value` in spreads above its clipped location, then one step of both.
 
     The fixed point of the spread is a mean of min(|z|, 2.5) of 0.8, which is that of a Gaussian.
     """
+    location, spread, judged = state.location, state.spread, state.judged
     n = judged[k, c]
     gap = value - location[k, c]
     z = 0.0
@@ -51,11 +61,12 @@ def calibrated(value, k, c, rate, pull, learn, location, spread, judged):
 
 
 @kernel
-def add(given, logs, slots, learn, restart, location, spread, judged, raw):
+def add(rows: RowArrays, given: np.ndarray, logs: np.ndarray, state: SumState, raw: np.ndarray) -> None:
     """exp of the sum of the calibrated raw scores of each row; a component without an opinion adds nothing.
 
     given: (n, c), NaN none; logs: (c,) whether a component's score is calibrated as a logarithm.
     """
+    slots, learn, restart, judged = rows.slots, rows.learn, rows.restart, state.judged
     for i in range(given.shape[0]):
         k = slots[i]
         total = 0.0
@@ -70,11 +81,11 @@ def add(given, logs, slots, learn, restart, location, spread, judged, raw):
                 total -= CLIP
             elif logs[c] and value == NEVER_MOVED and judged[k, c] == 0:
                 total += CLIP
-                calibrated(0.0, k, c, SLOW, PULL, learn[i], location, spread, judged)
+                calibrated(0.0, k, c, SLOW, PULL, learn[i], state)
             elif logs[c]:
-                total += calibrated(math.log(value), k, c, SLOW, PULL, learn[i], location, spread, judged)
+                total += calibrated(math.log(value), k, c, SLOW, PULL, learn[i], state)
             else:
-                total += calibrated(value, k, c, FAST, 1.0, learn[i], location, spread, judged)
+                total += calibrated(value, k, c, FAST, 1.0, learn[i], state)
             heard += 1
         raw[i] = math.exp(min(max(SHARPNESS * total, -MOST), MOST)) if heard > 0 else math.nan
 
@@ -110,6 +121,7 @@ class Sum(Estimator):
     """
 
     raw_kind = "distance"
+    state_class = SumState
 
     def __init__(
         self,
@@ -145,10 +157,8 @@ class Sum(Estimator):
                 expected, scale = np.where(silent, centre, expected), np.where(silent, unit, scale)
         assert expected is not None and scale is not None
         raw = np.full(len(rows.X), np.nan)
-        self.run(
-            add, len(raw), np.ascontiguousarray(np.column_stack(given)), self._logs, slots, rows.learn, rows.restart,
-            state["location"], state["spread"], state["judged"], raw,
-        )  # fmt: skip
+        columns = np.ascontiguousarray(np.column_stack(given))
+        self.run(add, len(raw), rows.arrays(slots), columns, self._logs, self.state_arrays(state), raw)
         return raw, expected, scale
 
     def multiples(

@@ -3,25 +3,56 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from clipdetect.components import Estimator, Rows, Spec, State
+from clipdetect.components import UNREADABLE, Estimates, Estimator, RowArrays, Rows, Spec, State
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import NEVER_MOVED, combine
+from clipdetect.numerics.combine import NEVER_MOVED, Centre, combine
 from clipdetect.numerics.several import limits_of_all
 
 __all__ = ["Zscore"]
 
 START = 8  # values of a field before there is an opinion
-UNREADABLE = 1e150  # larger values would overflow when squared
+
+
+class ZscoreState(NamedTuple):
+    """The arrays of all keys: axis 0 the key, axis 1 the field."""
+
+    origin: np.ndarray  # (K, d) first value, in the field's unit
+    mean: np.ndarray  # (K, d) weighted mean less the origin, in the field's unit
+    variance: np.ndarray  # (K, d) weighted variance, in squares of the field's unit
+    count: np.ndarray  # type: ignore[assignment]  # (K, d) int64, values learned
+    location: np.ndarray  # (K, 2) see `combine`
+    spread: np.ndarray  # (K, 2) see `combine`
+    judged: np.ndarray  # (K,) int64, records that `combine` has learned
+
+
+class ZscoreParameters(NamedTuple):
+    """The settings."""
+
+    rate: float  # the least weight of a new value, in (0, 1)
+
+
+class ZscoreScratch(NamedTuple):
+    """Room for what is worked out on the way."""
+
+    z: np.ndarray  # (n, d) deviations in standard deviations, NaN where missing
+    top: np.ndarray  # (d,) the largest of them
 
 
 @kernel
 def step(
-    X, slots, learn, restart, rate, origin, count, mean, variance, location, spread, judged, raw, centre, unit, z, top
-):
-    """Score each row, then learn it. X, centre, unit, z: (n, d); raw: (n,); top: (d,) scratch."""
+    rows: RowArrays, parameters: ZscoreParameters, state: ZscoreState, out: Estimates, scratch: ZscoreScratch
+) -> None:
+    """Score each row of X (n, d), then learn it."""
+    X, slots, learn, restart = rows.X, rows.slots, rows.learn, rows.restart
+    origin, mean, variance, count = state.origin, state.mean, state.variance, state.count
+    judged = state.judged
+    kept = Centre(state.location, state.spread, judged)
+    raw, centre, unit = out.raw, out.expected, out.scale
+    rate, z, top = parameters.rate, scratch.z, scratch.top
     for i in range(X.shape[0]):
         k = slots[i]
         if restart[i] and learn[i]:
@@ -49,7 +80,7 @@ def step(
                         z[i, j] = math.copysign(NEVER_MOVED, residual)
             if n > 0 or (readable and learn[i]):
                 columns += 1
-        raw[i] = combine(z, i, columns, learn[i], k, location, spread, judged, top)
+        raw[i] = combine(z, i, columns, learn[i], k, kept, top)
         if learn[i]:
             for j in range(X.shape[1]):
                 x = X[i, j]
@@ -98,6 +129,7 @@ class Zscore(Estimator):
     """
 
     raw_kind = "residual"
+    state_class = ZscoreState
 
     def __init__(self, half_life: float = 200.0) -> None:
         if not half_life > 0.0:
@@ -114,15 +146,14 @@ class Zscore(Estimator):
             "judged": ((), np.int64),
         }
 
-    def step(self, state: State, slots: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def step(self, state: State, slots: np.ndarray, rows: Rows) -> Estimates:
         n, d = rows.X.shape
-        raw, centre, unit = np.full(n, np.nan), np.full((n, d), np.nan), np.full((n, d), np.nan)
-        names = ("origin", "count", "mean", "variance", "location", "spread", "judged")
+        out = Estimates.none(rows)
         self.run(
-            step, n, rows.X, slots, rows.learn, rows.restart, 1.0 - 0.5 ** (1.0 / self.half_life),
-            *[state[name] for name in names], raw, centre, unit, np.empty((n, d)), np.empty(d),
+            step, n, rows.arrays(slots), ZscoreParameters(1.0 - 0.5 ** (1.0 / self.half_life)),
+            self.state_arrays(state), out, ZscoreScratch(np.empty((n, d)), np.empty(d)),
         )  # fmt: skip
-        return raw, centre, unit
+        return out
 
     def multiples(
         self, state: State, slots: np.ndarray, low: np.ndarray, high: np.ndarray

@@ -9,7 +9,7 @@ import numpy as np
 from clipdetect.components import Feature, Input, Rows, Spec, State
 from clipdetect.numerics.categories import field_of, is_text, values
 from clipdetect.numerics.hashing import category
-from clipdetect.numerics.rarity import growth, one_in, rarities
+from clipdetect.numerics.rarity import RarityRows, RarityState, growth, one_in, rarities
 from clipdetect.numerics.words import cut, matching
 
 __all__ = ["Categories"]
@@ -42,6 +42,7 @@ class Categories(Feature):
     """
 
     decades = True
+    state_class = RarityState
     replaces = True
     texts = True  # it is bound to the columns of codes too
 
@@ -77,12 +78,11 @@ class Categories(Feature):
         out = np.full((n, m), np.nan)
         if m:  # a field of a key is one table, as a key is for `rare`
             tables = (slots[:, None] * m + np.arange(m)).ravel()
-            of_fields = {name: array.reshape(-1, *array.shape[2:]) for name, array in state.items()}
-            self.run(
-                rarities, n * m, values(np.stack(columns, axis=1), NONE).ravel(), np.zeros(n * m, np.int64), tables,
-                np.repeat(rows.learn, m), growth(self.half_life), of_fields["tags"], of_fields["counts"],
-                of_fields["known"], of_fields["totals"], of_fields["weight"], out.reshape(-1),
-            )  # fmt: skip
+            own = self.state_arrays(state)
+            of_fields = RarityState(*[array.reshape(-1, *array.shape[2:]) for array in own])
+            each = values(np.stack(columns, axis=1), NONE).ravel()
+            block = RarityRows(each, np.zeros(n * m, np.int64), tables, np.repeat(rows.learn, m))
+            self.run(rarities, n * m, block, growth(self.half_life), of_fields, out.reshape(-1))
         return out
 
     def say(self, column: int, value: float, expected: float, texts: Mapping[str, str]) -> str:

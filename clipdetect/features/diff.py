@@ -4,25 +4,42 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from clipdetect.components import Feature, Input, Rows, Spec, State
+from clipdetect.components import UNREADABLE, Feature, Input, RowArrays, Rows, Spec, State
 from clipdetect.jit import kernel
 from clipdetect.numerics.clock import LATEST
 from clipdetect.numerics.words import is_pattern, matching, number, rough, times, whose
 
 __all__ = ["Diff"]
 
-UNREADABLE = 1e150
+
+class DiffState(NamedTuple):
+    """The arrays of all keys: axis 0 the key, axis 1 the field."""
+
+    last: np.ndarray  # (K, m) last value
+    at: np.ndarray  # (K, m) its time [s]
+    seen: np.ndarray  # (K, m) int64, 1 where there is one
+
+
+class DiffParameters(NamedTuple):
+    """The settings."""
+
+    per_second: bool  # divide by the seconds since then
+    counter: bool  # a decrease is a new start
 
 
 @kernel
-def differences(X, time, slots, learn, per_second, counter, last, at, seen, out):
-    """Each value minus the key's last one, per second where asked for. X, out: (n, m); last, at, seen: (K, m).
+def differences(rows: RowArrays, parameters: DiffParameters, state: DiffState, out: np.ndarray) -> None:
+    """Into out (n, m) each value of X (n, m) minus the key's last one, per second where asked for.
 
-    at: time of the last value; a value at the same time as the last is skipped, an older one only replaces it.
+    A value at the same time as the last is skipped, an older one only replaces it.
     """
+    X, time, slots, learn = rows.X, rows.time, rows.slots, rows.learn
+    per_second, counter = parameters.per_second, parameters.counter
+    last, at, seen = state.last, state.at, state.seen
     for i in range(X.shape[0]):
         k = slots[i]
         now = time[i] if per_second else 0.0
@@ -69,6 +86,8 @@ class Diff(Feature):
     3 numbers a field.
     """
 
+    state_class = DiffState
+
     def __init__(
         self,
         field: str = "*",
@@ -99,10 +118,9 @@ class Diff(Feature):
     def step(self, state: State, slots: np.ndarray, columns: Sequence[np.ndarray], rows: Rows) -> np.ndarray:
         out = np.full((len(slots), len(columns)), np.nan)
         if columns:
-            self.run(
-                differences, len(slots), np.stack(columns, axis=1), rows.time, slots, rows.learn, self.per_second,
-                self.counter, state["last"], state["at"], state["seen"], out,
-            )  # fmt: skip
+            block = rows.arrays(slots)._replace(X=np.stack(columns, axis=1))
+            parameters = DiffParameters(self.per_second, self.counter)
+            self.run(differences, len(slots), block, parameters, self.state_arrays(state), out)
         return out
 
     def watches(self) -> list[str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from clipdetect.components import Feature, Input, Rows, Spec, State
+from clipdetect.components import Feature, Input, RowArrays, Rows, Spec, State
 from clipdetect.jit import kernel
 from clipdetect.numerics.clock import LATEST, signed_log, tick, unlog
 from clipdetect.numerics.durations import said, seconds
@@ -17,18 +18,35 @@ from clipdetect.numerics.words import rough, several, spoken, usually, whose
 __all__ = ["Distinct"]
 
 
+class DistinctState(NamedTuple):
+    """The arrays of all keys: axis 0 the key."""
+
+    clock: np.ndarray  # (K,) the key's time [s], see `numerics.clock`
+    behind: np.ndarray  # (K,) int64, records in a row behind it and one more, 0 = fresh
+    seen: np.ndarray  # (K, buckets) time at which a value last fell into a bucket, 0 = never [s]
+
+
+class DistinctParameters(NamedTuple):
+    """The settings."""
+
+    window: float  # the time it looks back [s]
+    log: bool  # give log(1 + number)
+
+
 @kernel
-def linear(buckets, filled):
+def linear(buckets: float, filled: float) -> float:
     """Number of values that fill `filled` of `buckets` places: -m log(empty / m); half a place where none is empty."""
     return -buckets * math.log(max(buckets - filled, 0.5) / buckets)
 
 
 @kernel
-def distincts(values, time, slots, learn, window, log, clock, behind, seen, out):
-    """Values seen in the last `window` seconds, this row's included. values: (n,) int64; out: (n,).
-
-    seen: (K, buckets) time at which a value last fell into a bucket, 0 = never.
-    """
+def distincts(
+    values: np.ndarray, rows: RowArrays, parameters: DistinctParameters, state: DistinctState, out: np.ndarray
+) -> None:
+    """Into out (n,) the values seen in the last `window` seconds, this row's included. values: (n,) int64."""
+    time, slots, learn = rows.time, rows.slots, rows.learn
+    window, log = parameters.window, parameters.log
+    clock, behind, seen = state.clock, state.behind, state.seen
     buckets = seen.shape[1]
     for i in range(values.shape[0]):
         out[i] = math.nan
@@ -80,6 +98,7 @@ class Distinct(Feature):
 
     timed = True
     upward = True
+    state_class = DistinctState
 
     def __init__(
         self,
@@ -115,8 +134,8 @@ class Distinct(Feature):
             values = joined(values, each)
         out = np.full((len(slots), 1), np.nan)
         self.run(
-            distincts, len(slots), values, rows.time, slots, rows.learn, self._seconds, self.log, state["clock"],
-            state["behind"], state["seen"], out[:, 0],
+            distincts, len(slots), values, rows.arrays(slots), DistinctParameters(self._seconds, self.log),
+            self.state_arrays(state), out[:, 0],
         )  # fmt: skip
         return out
 

@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from clipdetect.components import Feature, Input, Rows, Spec, State
+from clipdetect.components import UNREADABLE, Feature, Input, RowArrays, Rows, Spec, State
 from clipdetect.jit import kernel
 from clipdetect.numerics.words import is_pattern, matching, whose
 
 __all__ = ["Flatline"]
 
-UNREADABLE = 1e150
 AGAIN = 10  # a run is told again when it is so many times as long
 
 
-@kernel
-def flatlines(X, slots, learn, length, last, run, out):
-    """Length of the run of equal values, where it is `length` times a power of ten; else NaN.
+class FlatlineState(NamedTuple):
+    """The arrays of all keys: axis 0 the key, axis 1 the field."""
 
-    X, out: (n, m); last, run: (K, m), run 0 = fresh. A missing value neither ends nor lengthens a run.
+    last: np.ndarray  # (K, m) last value
+    run: np.ndarray  # (K, m) int64, length of its run, 0 = fresh
+
+
+@kernel
+def flatlines(rows: RowArrays, length: int, state: FlatlineState, out: np.ndarray) -> None:
+    """Into out (n, m) the length of the run of equal values, where it is `length` times a power of ten; else NaN.
+
+    A missing value of X (n, m) neither ends nor lengthens a run.
     """
+    X, slots, learn = rows.X, rows.slots, rows.learn
+    last, run = state.last, state.run
     for i in range(X.shape[0]):
         k = slots[i]
         for j in range(X.shape[1]):
@@ -65,6 +74,7 @@ class Flatline(Feature):
 
     alarms = True
     scale_free = True
+    state_class = FlatlineState
 
     def __init__(self, field: str = "*", length: int = 100, per: str = "", name: str = "") -> None:
         if not field:
@@ -86,10 +96,8 @@ class Flatline(Feature):
     def step(self, state: State, slots: np.ndarray, columns: Sequence[np.ndarray], rows: Rows) -> np.ndarray:
         out = np.full((len(slots), len(columns)), np.nan)
         if columns:
-            self.run(
-                flatlines, len(slots), np.stack(columns, axis=1), slots, rows.learn, self.length, state["last"],
-                state["run"], out,
-            )  # fmt: skip
+            block = rows.arrays(slots)._replace(X=np.stack(columns, axis=1))
+            self.run(flatlines, len(slots), block, self.length, self.state_arrays(state), out)
         return out
 
     def watches(self) -> list[str]:

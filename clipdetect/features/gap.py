@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from clipdetect.components import Feature, Input, Rows, Spec, State
+from clipdetect.components import Feature, Input, RowArrays, Rows, Spec, State
 from clipdetect.jit import kernel
 from clipdetect.numerics.clock import LATEST, elapsed
 from clipdetect.numerics.durations import seconds, span
@@ -16,9 +17,18 @@ from clipdetect.numerics.words import whose
 __all__ = ["Gap"]
 
 
+class GapState(NamedTuple):
+    """The arrays of all keys: axis 0 the key."""
+
+    clock: np.ndarray  # (K,) the key's time [s], see `numerics.clock`
+    behind: np.ndarray  # (K,) int64, records in a row behind it and one more, 0 = fresh
+
+
 @kernel
-def gaps(time, slots, learn, limit, clock, behind, out):
-    """Seconds since the key's last record where above the limit, else NaN. time, out: (n,); clock, behind: (K,)."""
+def gaps(rows: RowArrays, limit: float, state: GapState, out: np.ndarray) -> None:
+    """Into out (n,) the seconds since the key's last record where above the limit, else NaN."""
+    time, slots, learn = rows.time, rows.slots, rows.learn
+    clock, behind = state.clock, state.behind
     for i in range(time.shape[0]):
         out[i] = math.nan
         if abs(time[i]) < LATEST:
@@ -50,6 +60,7 @@ class Gap(Feature):
 
     timed = True
     alarms = True
+    state_class = GapState
 
     def __init__(self, limit: float | str = "60s", per: str = "", name: str = "") -> None:
         self.limit, self.per, self.name = limit, per, name
@@ -66,9 +77,7 @@ class Gap(Feature):
 
     def step(self, state: State, slots: np.ndarray, columns: Sequence[np.ndarray], rows: Rows) -> np.ndarray:
         out = np.full((len(slots), 1), np.nan)
-        self.run(
-            gaps, len(slots), rows.time, slots, rows.learn, self._seconds, state["clock"], state["behind"], out[:, 0]
-        )
+        self.run(gaps, len(slots), rows.arrays(slots), self._seconds, self.state_arrays(state), out[:, 0])
         return out
 
     def say(self, column: int, value: float, expected: float, texts: Mapping[str, str]) -> str:

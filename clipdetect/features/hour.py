@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from clipdetect.components import Feature, Input, Rows, Spec, State
+from clipdetect.components import Feature, Input, RowArrays, Rows, Spec, State
 from clipdetect.jit import kernel
 from clipdetect.numerics.clock import LATEST, elapsed, faded
 
@@ -20,12 +21,28 @@ SAME = 1e-3  # weight of a record at the same second as the last; one an hour la
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
-@kernel
-def hours(time, slots, learn, offset, period, clock, behind, usual, weight, out):
-    """The hour, unwrapped to within half a period of the key's usual one. time, out: (n,); usual, weight: (K,).
+class HourState(NamedTuple):
+    """The arrays of all keys: axis 0 the key."""
 
-    offset: added to UTC, in hours. usual is a clipped circular mean that is itself never wrapped.
-    """
+    clock: np.ndarray  # (K,) the key's time [s], see `numerics.clock`
+    usual: np.ndarray  # (K,) the usual hour: a clipped circular mean that is itself never wrapped [h]
+    weight: np.ndarray  # (K,) of what it has learned
+    behind: np.ndarray  # (K,) int64, records in a row behind the clock and one more, 0 = fresh
+
+
+class HourParameters(NamedTuple):
+    """The settings."""
+
+    offset: float  # added to UTC [h]
+    period: float  # of a day or a week [h]
+
+
+@kernel
+def hours(rows: RowArrays, parameters: HourParameters, state: HourState, out: np.ndarray) -> None:
+    """Into out (n,) the hour, unwrapped to within half a period of the key's usual one."""
+    time, slots, learn = rows.time, rows.slots, rows.learn
+    offset, period = parameters.offset, parameters.period
+    clock, behind, usual, weight = state.clock, state.behind, state.usual, state.weight
     for i in range(time.shape[0]):
         out[i] = math.nan
         if not abs(time[i]) < LATEST:
@@ -73,6 +90,7 @@ class Hour(Feature):
     """
 
     timed = True
+    state_class = HourState
 
     def __init__(self, offset: float = 0.0, weekly: bool = False, per: str = "", name: str = "") -> None:
         if not abs(offset) <= 24.0:
@@ -93,10 +111,8 @@ class Hour(Feature):
     def step(self, state: State, slots: np.ndarray, columns: Sequence[np.ndarray], rows: Rows) -> np.ndarray:
         out = np.full((len(slots), 1), np.nan)
         offset = self.offset + (72.0 if self.weekly else 0.0)  # the epoch began on a Thursday
-        self.run(
-            hours, len(slots), rows.time, slots, rows.learn, offset, self._period, state["clock"], state["behind"],
-            state["usual"], state["weight"], out[:, 0],
-        )  # fmt: skip
+        parameters = HourParameters(offset, self._period)
+        self.run(hours, len(slots), rows.arrays(slots), parameters, self.state_arrays(state), out[:, 0])
         return out
 
     def shown(self, column: int, value: float) -> float:

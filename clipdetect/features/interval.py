@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from clipdetect.components import Feature, Input, Rows, Spec, State
+from clipdetect.components import Feature, Input, RowArrays, Rows, Spec, State
 from clipdetect.jit import kernel
 from clipdetect.numerics.clock import LATEST, elapsed, signed_log, unlog
 from clipdetect.numerics.durations import seconds, span
@@ -16,9 +17,18 @@ from clipdetect.numerics.words import cut
 __all__ = ["Interval"]
 
 
+class IntervalState(NamedTuple):
+    """The arrays of all keys: axis 0 the key."""
+
+    clock: np.ndarray  # (K,) the key's time [s], see `numerics.clock`
+    behind: np.ndarray  # (K,) int64, records in a row behind it and one more, 0 = fresh
+
+
 @kernel
-def intervals(time, slots, learn, unit, clock, behind, out):
-    """log(1 + seconds since the last / unit), NaN for the first. time, out: (n,); clock, behind: (K,)."""
+def intervals(rows: RowArrays, unit: float, state: IntervalState, out: np.ndarray) -> None:
+    """Into out (n,) log(1 + seconds since the last / unit), NaN for the first."""
+    time, slots, learn = rows.time, rows.slots, rows.learn
+    clock, behind = state.clock, state.behind
     for i in range(time.shape[0]):
         out[i] = math.nan
         if abs(time[i]) < LATEST:
@@ -51,6 +61,7 @@ class Interval(Feature):
 
     timed = True
     upward = True
+    state_class = IntervalState
 
     def __init__(self, unit: float | str = "1s", per: str = "", name: str = "") -> None:
         self.unit, self.per, self.name = unit, per, name
@@ -67,10 +78,7 @@ class Interval(Feature):
 
     def step(self, state: State, slots: np.ndarray, columns: Sequence[np.ndarray], rows: Rows) -> np.ndarray:
         out = np.full((len(slots), 1), np.nan)
-        self.run(
-            intervals, len(slots), rows.time, slots, rows.learn, self._seconds, state["clock"], state["behind"],
-            out[:, 0],
-        )  # fmt: skip
+        self.run(intervals, len(slots), rows.arrays(slots), self._seconds, self.state_arrays(state), out[:, 0])
         return out
 
     def shown(self, column: int, value: float) -> float:

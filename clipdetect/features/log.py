@@ -16,7 +16,7 @@ __all__ = ["Log"]
 
 
 @kernel
-def logs(X, unit, out):
+def logs(X: np.ndarray, unit: float, out: np.ndarray) -> None:
     """sign(x) log(1 + |x| / unit) of each value. X, out: (n, m); NaN and infinity give NaN."""
     for i in range(X.shape[0]):
         for j in range(X.shape[1]):

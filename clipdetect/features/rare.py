@@ -8,7 +8,7 @@ import numpy as np
 
 from clipdetect.components import Feature, Input, Rows, Spec, State
 from clipdetect.numerics.hashing import category, joined
-from clipdetect.numerics.rarity import growth, one_in, rarities
+from clipdetect.numerics.rarity import RarityRows, RarityState, growth, one_in, rarities
 from clipdetect.numerics.words import cut, several, whose
 
 __all__ = ["Rare"]
@@ -56,6 +56,7 @@ class Rare(Feature):
 
     upward = True
     decades = True
+    state_class = RarityState
 
     def __init__(
         self,
@@ -107,8 +108,8 @@ class Rare(Feature):
             values = joined(contexts, values)
         out = np.full((n, 1), np.nan)
         self.run(
-            rarities, n, values, contexts, slots, rows.learn, growth(self.half_life), state["tags"],
-            state["counts"], state["known"], state["totals"], state["weight"], out[:, 0],
+            rarities, n, RarityRows(values, contexts, slots, rows.learn), growth(self.half_life),
+            self.state_arrays(state), out[:, 0],
         )  # fmt: skip
         return out
 

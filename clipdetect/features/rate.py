@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from clipdetect.components import Feature, Input, Rows, Spec, State
+from clipdetect.components import UNREADABLE, Feature, Input, RowArrays, Rows, Spec, State
 from clipdetect.jit import kernel
 from clipdetect.numerics import conditions
 from clipdetect.numerics.clock import LATEST, elapsed, faded, signed_log, tick, unlog
@@ -17,13 +17,41 @@ from clipdetect.numerics.words import number, rough, spoken, usually, whose
 
 __all__ = ["Rate"]
 
-UNREADABLE = 1e150
 PARTS = 12  # sub-windows of a window; one more holds what is passing out of it
 
 
+class DecayedState(NamedTuple):
+    """The arrays of all keys with shape=decay: axis 0 the key."""
+
+    clock: np.ndarray  # (K,) the key's time [s], see `numerics.clock`
+    behind: np.ndarray  # (K,) int64, records in a row behind it and one more, 0 = fresh
+    level: np.ndarray  # (K,) the sum, as of the clock
+
+
+class WindowedState(NamedTuple):
+    """The arrays of all keys with shape=window: axis 0 the key."""
+
+    clock: np.ndarray  # (K,) the key's time [s], see `numerics.clock`
+    behind: np.ndarray  # (K,) int64, records in a row behind it and one more, 0 = fresh
+    newest: np.ndarray  # (K,) int64, number of the last sub-window
+    ring: np.ndarray  # (K, PARTS + 1) sum of each
+
+
+class RateParameters(NamedTuple):
+    """The settings."""
+
+    window: float  # the time it looks back [s]
+    log: bool  # give log(1 + value)
+
+
 @kernel
-def decayed(weights, time, slots, learn, window, log, clock, behind, level, out):
-    """Sum of the weights, each fading by exp(-age / window), this row's included. weights, out: (n,); level: (K,)."""
+def decayed(
+    weights: np.ndarray, rows: RowArrays, parameters: RateParameters, state: DecayedState, out: np.ndarray
+) -> None:
+    """Into out (n,) the sum of the weights (n,), each fading by exp(-age / window), this row's included."""
+    time, slots, learn = rows.time, rows.slots, rows.learn
+    window, log = parameters.window, parameters.log
+    clock, behind, level = state.clock, state.behind, state.level
     for i in range(weights.shape[0]):
         out[i] = math.nan
         if not (abs(weights[i]) < UNREADABLE and abs(time[i]) < LATEST):
@@ -39,12 +67,17 @@ def decayed(weights, time, slots, learn, window, log, clock, behind, level, out)
 
 
 @kernel
-def windowed(weights, time, slots, learn, window, log, clock, behind, newest, ring, out):
-    """Sum of the weights of the last `window` seconds, this row's included. weights, out: (n,).
+def windowed(
+    weights: np.ndarray, rows: RowArrays, parameters: RateParameters, state: WindowedState, out: np.ndarray
+) -> None:
+    """Into out (n,) the sum of the weights (n,) of the last `window` seconds, this row's included.
 
-    ring: (K, PARTS + 1) sum of each sub-window, newest: (K,) number of the last one. The oldest counts by the share
-    of it that is still within the window. Where the clock was set back, all there is counts as of now.
+    The oldest sub-window counts by the share of it that is still within the window. Where the clock was set back,
+    all there is counts as of now.
     """
+    time, slots, learn = rows.time, rows.slots, rows.learn
+    window, log = parameters.window, parameters.log
+    clock, behind, newest, ring = state.clock, state.behind, state.newest, state.ring
     places = ring.shape[1]
     for i in range(weights.shape[0]):
         out[i] = math.nan
@@ -123,6 +156,7 @@ class Rate(Feature):
         self._condition = conditions.parse(where) if where else None
         if shape not in ("decay", "window"):
             raise ValueError(f"shape must be decay or window, got {shape!r}")
+        self.state_class = DecayedState if shape == "decay" else WindowedState
 
     def inputs(self) -> list[Input]:
         found = [Input(self.of, "number")] if self.of else []
@@ -146,10 +180,9 @@ class Rate(Feature):
         if self._condition is not None:
             weights = np.where(self._condition.met(columns[-1]), weights, 0.0)
         out = np.full((n, 1), np.nan)
-        own = ("level",) if self.shape == "decay" else ("newest", "ring")
         self.run(
-            decayed if self.shape == "decay" else windowed, n, weights, rows.time, slots, rows.learn, self._seconds,
-            self.log, state["clock"], state["behind"], *[state[name] for name in own], out[:, 0],
+            decayed if self.shape == "decay" else windowed, n, weights, rows.arrays(slots),
+            RateParameters(self._seconds, self.log), self.state_arrays(state), out[:, 0],
         )  # fmt: skip
         return out
 

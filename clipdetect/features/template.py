@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from clipdetect.components import Feature, Input, Rows, Spec, State
-from clipdetect.numerics.rarity import growth, one_in, rarities
+from clipdetect.numerics.rarity import RarityRows, RarityState, growth, one_in, rarities
 from clipdetect.numerics.words import cut, whose
 
 __all__ = ["Template"]
@@ -38,6 +38,7 @@ class Template(Feature):
 
     upward = True
     decades = True
+    state_class = RarityState
 
     def __init__(
         self,
@@ -74,8 +75,8 @@ class Template(Feature):
         n = len(slots)
         out = np.full((n, 1), np.nan)
         self.run(
-            rarities, n, columns[0], np.zeros(n, np.int64), slots, rows.learn, growth(self.half_life), state["tags"],
-            state["counts"], state["known"], state["totals"], state["weight"], out[:, 0],
+            rarities, n, RarityRows(columns[0], np.zeros(n, np.int64), slots, rows.learn), growth(self.half_life),
+            self.state_arrays(state), out[:, 0],
         )  # fmt: skip
         return out
 

@@ -8,8 +8,12 @@ whatever its tails, and bounded. Arrays are (K, ..., d): by key and field.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
+
+import numpy as np
 
 from clipdetect.jit import kernel
+from clipdetect.numerics.ordered import sort
 
 FIRST = 32  # values of a field that fix its median and scale
 CLIP = 3.0  # in scales; with the scale's own noise this costs 2% of the efficiency on normal data
@@ -19,20 +23,19 @@ KURTOSIS_AFTER = 100.0  # scores at which half of the kurtosis is believed
 LOG_ROOT_2PI = 0.9189385332046727
 
 
-@kernel
-def sort(n, ordered):
-    """Sort the first n of `ordered` (FIRST,) in place."""
-    for i in range(1, n):
-        value = ordered[i]
-        at = i
-        while at > 0 and ordered[at - 1] > value:
-            ordered[at] = ordered[at - 1]
-            at -= 1
-        ordered[at] = value
+class ScoredFields(NamedTuple):
+    """What a detector keeps of each field to score its values; in scales where no unit is said."""
+
+    first: np.ndarray  # (K, 32, d) the first values, in the field's unit
+    centre: np.ndarray  # (K, d) their median, in the field's unit
+    unit: np.ndarray  # (K, d) their scale, in the field's unit
+    count: np.ndarray  # type: ignore[assignment]  # (K, d) int64, scores
+    sums: np.ndarray  # (K, 5, d) of the scores' first four powers, and of products of neighbours
+    previous: np.ndarray  # (K, d) the last score
 
 
 @kernel
-def refer(k, j, first, centre, unit, ordered):
+def refer(k: int, j: int, first: np.ndarray, centre: np.ndarray, unit: np.ndarray, ordered: np.ndarray) -> None:
     """Median and scale of a field's first values. ordered: (FIRST,) scratch.
 
     Where half of them are one value, the scale is that of the rest; 0 where all are equal.
@@ -57,7 +60,7 @@ def refer(k, j, first, centre, unit, ordered):
 
 
 @kernel
-def standard(x, middle, size):
+def standard(x: float, middle: float, size: float) -> float:
     """Distance from the middle in scales, clipped; at the clip where the field was constant."""
     gap = x - middle
     if size > 0.0:
@@ -66,7 +69,7 @@ def standard(x, middle, size):
 
 
 @kernel
-def add(score, k, j, count, sums, previous):
+def add(score: float, k: int, j: int, count: np.ndarray, sums: np.ndarray, previous: np.ndarray) -> None:
     """Take a score into the field's sums: of its first four powers, and of products of neighbours. sums: (K, 5, d)."""
     square = score * score
     sums[k, 0, j] += score
@@ -80,15 +83,16 @@ def add(score, k, j, count, sums, previous):
 
 
 @kernel
-def begin(k, j, first, centre, unit, count, sums, previous, ordered):
-    """The field has its first values: fix median and scale, and take these values in."""
+def begin(k: int, j: int, fields: ScoredFields, ordered: np.ndarray) -> None:
+    """The field has its first values: fix median and scale, and take these values in. ordered: (FIRST,) scratch."""
+    first, centre, unit = fields.first, fields.centre, fields.unit
     refer(k, j, first, centre, unit, ordered)
     for i in range(FIRST):
-        add(standard(first[k, i, j], centre[k, j], unit[k, j]), k, j, count, sums, previous)
+        add(standard(first[k, i, j], centre[k, j], unit[k, j]), k, j, fields.count, fields.sums, fields.previous)
 
 
 @kernel
-def moments(k, j, count, sums, about):
+def moments(k: int, j: int, count: np.ndarray, sums: np.ndarray, about: np.ndarray) -> None:
     """A field's variance of scores (0 where they do not vary), their skewness, excess kurtosis and autocorrelation
     at lag one, less twice its error; into about[:, j], (4, d) scratch.
     """
@@ -112,7 +116,7 @@ def moments(k, j, count, sums, about):
 
 
 @kernel
-def squared(total, n, total_before, before, about, j):
+def squared(total: float, n: float, total_before: float, before: float, about: np.ndarray, j: int) -> float:
     """The squared difference of the means after and before a split, in its own variance. before, n: as floats.
 
     Where scores are autocorrelated beyond what a change at this very split would explain, the variance of
@@ -127,7 +131,7 @@ def squared(total, n, total_before, before, about, j):
 
 
 @kernel
-def corrected(total, n, total_before, before, about, j):
+def corrected(total: float, n: float, total_before: float, before: float, about: np.ndarray, j: int) -> float:
     """`squared`, brought to what it would be if the scores were normal; 1 on average, as before.
 
     Twice the exponent of a gamma tail with the skewness of the difference, in place of a normal one;
@@ -150,7 +154,7 @@ def corrected(total, n, total_before, before, about, j):
 
 
 @kernel
-def surprise(square, h):
+def surprise(square: float, h: float) -> float:
     """-ln of the tail probability of chi-squared with h >= 1 degrees of freedom, by its saddlepoint.
 
     0 where square <= h + 1.
@@ -162,7 +166,7 @@ def surprise(square, h):
 
 
 @kernel
-def surprise_of_sum(total, m, trace):
+def surprise_of_sum(total: float, m: int, trace: float) -> float:
     """-ln of the tail probability of a sum of m squared normals, of variance 1 and correlation matrix R.
 
     trace: tr(R^2), from m to m^2. Of the matrices with that trace the one with the largest single eigenvalue is

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from clipdetect.jit import kernel
 
 LATEST = 1e12  # a time of this size or more is none [s]
@@ -11,7 +13,7 @@ ADJUST = 16  # records in a row behind the clock after which it is the clock tha
 
 
 @kernel
-def tick(t, k, learn, clock, behind):
+def tick(t: float, k: int, learn: bool, clock: np.ndarray, behind: np.ndarray) -> float:
     """The key's time once a record of time t has come. clock: (K,) float64; behind: (K,) int64, 0 = fresh.
 
     A record older than the last counts as at the last one's time, until ADJUST of them in a row say that the clock
@@ -29,7 +31,7 @@ def tick(t, k, learn, clock, behind):
 
 
 @kernel
-def elapsed(t, k, learn, clock, behind):
+def elapsed(t: float, k: int, learn: bool, clock: np.ndarray, behind: np.ndarray) -> float:
     """Seconds >= 0 since the key's last record, -1 for its first; moves the clock as `tick` does."""
     first = behind[k] == 0
     before = clock[k]
@@ -38,7 +40,7 @@ def elapsed(t, k, learn, clock, behind):
 
 
 @kernel
-def faded(gone, window):
+def faded(gone: float, window: float) -> float:
     """exp(-gone / window) in [0, 1], 0 where nothing is left to speak of."""
     if gone >= 40.0 * window:
         return 0.0
@@ -46,7 +48,7 @@ def faded(gone, window):
 
 
 @kernel
-def signed_log(x):
+def signed_log(x: float) -> float:
     """sign(x) log(1 + |x|): the identity near 0, a logarithm far from it, odd; no value is lost."""
     return math.copysign(math.log1p(abs(x)), x)
 

@@ -10,7 +10,7 @@ of each is subtracted; what is left is positive and rises with them.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,8 +32,18 @@ PLACED: dict[str, tuple[tuple[int, ...], Any]] = {  # the state of `placed`, for
 NEVER_MOVED = 100.0  # |z| of the first change of a field that was constant, whose size is the unit of what comes
 
 
+class Centre(NamedTuple):
+    """What `combine` keeps of each key: [:, 0] of the mean of logs, [:, 1] of the largest log."""
+
+    location: np.ndarray  # (K, 2) clipped location
+    spread: np.ndarray  # (K, 2) clipped mean of |deviation|
+    judged: np.ndarray  # (K,) int64, records learned
+
+
 @kernel
-def centred(value, k, c, floor, location, spread, judged):
+def centred(
+    value: float, k: int, c: int, floor: float, location: np.ndarray, spread: np.ndarray, judged: np.ndarray
+) -> float:
     """`value` in spreads (at least `floor`) above location c of key k; within one in the first records.
 
     location, spread: (K, ...); judged: (K,) int64.
@@ -47,13 +57,13 @@ def centred(value, k, c, floor, location, spread, judged):
 
 
 @kernel
-def positive(u):
+def positive(u: float) -> float:
     """Centred values mapped to (0, inf), strictly rising; as expected = about 2."""
     return min(u + 2.0, 1e300) if u > -1.0 else -1.0 / u
 
 
 @kernel
-def stretched(u):
+def stretched(u: float) -> float:
     """`positive`, and exponential beyond `STRETCH_FROM`: evidence in logs becomes evidence again.
 
     So far records stand behind a gap that a tail on a log grid can see.
@@ -64,7 +74,9 @@ def stretched(u):
 
 
 @kernel
-def recentre(value, k, c, pace, location, spread, judged):
+def recentre(
+    value: float, k: int, c: int, pace: float, location: np.ndarray, spread: np.ndarray, judged: np.ndarray
+) -> None:
     """One clipped step of location and spread c towards `value`; the spread's fixed point is mean |z| = 1.
 
     pace: the rate in the end; a plain mean at first.
@@ -84,25 +96,28 @@ def recentre(value, k, c, pace, location, spread, judged):
 
 
 @kernel
-def change_after(n):
+def change_after(n: float) -> float:
     """-log10 of the probability of another value after n equal ones: (1/2) / (n + 1), by Jeffreys' prior."""
     return math.log10(2.0 * (n + 1.0))
 
 
 @kernel
-def learned_size(raw):
+def learned_size(raw: float) -> float:
     """|raw| as it is learned: the first change of a constant has no size yet, and is the unit of the next ones."""
     return 1.0 if abs(raw) == NEVER_MOVED else abs(raw)
 
 
 @kernel
-def first_change(value, k, location, spread, judged):
+def first_change(value: float, k: int, location: np.ndarray, spread: np.ndarray, judged: np.ndarray) -> bool:
     """Whether `placed` has had nothing but one value of key k until now, and this is another."""
     return judged[k] > 0 and spread[k, 0] == 0.0 and value != location[k, 0]
 
 
 @kernel
-def placed(value, k, learn, pace, location, spread, judged, last):
+def placed(
+    value: float, k: int, learn: bool, pace: float, location: np.ndarray, spread: np.ndarray, judged: np.ndarray,
+    last: np.ndarray,
+) -> float:  # fmt: skip
     """A raw score of any location as a size: spreads above a clipped location, mapped to (0, inf); then learned.
 
     pace: rate of the location and spread; location, spread: (K, 1); judged: (K,) int64; last: (K,) the value before.
@@ -126,7 +141,7 @@ def unplaced(size: float, slot: int, state: dict[str, Any]) -> float:
 
 
 @kernel
-def strangeness(z, i, columns, top):
+def strangeness(z: np.ndarray, i: int, columns: int, top: np.ndarray) -> tuple[float, float]:
     """Mean of log(1 + |z|) over the largest deviations of row i, and the largest; NaN where none is present.
 
     z: (n, d), NaN missing; columns: how many the key has ever seen; top: (d,) scratch.
@@ -158,8 +173,9 @@ def strangeness(z, i, columns, top):
 
 
 @kernel
-def combine(z, i, columns, learn, k, location, spread, judged, top):
+def combine(z: np.ndarray, i: int, columns: int, learn: bool, k: int, centre: Centre, top: np.ndarray) -> float:
     """The raw score of row i. z: (n, d) deviations, NaN missing; columns: seen by key k; top: (d,) scratch."""
+    location, spread, judged = centre.location, centre.spread, centre.judged
     if columns <= 1:
         raw = math.nan
         for j in range(z.shape[1]):

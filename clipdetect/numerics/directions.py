@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from clipdetect.jit import kernel
 
 NOTHING = 1e-9  # squared length up to which a direction is none: rounding errors would turn it
@@ -11,7 +13,9 @@ LEAST_SEEN = 0.25  # of a direction's squared length: with less of it present, i
 
 
 @kernel
-def along(u, there, k, first, most, directions, about):
+def along(
+    u: np.ndarray, there: np.ndarray, k: int, first: int, most: int, directions: np.ndarray, about: np.ndarray
+) -> None:
     """How far u goes along the directions from `first` to `most` - 1, in their lengths, from the fields that are there.
 
     directions: (K, P, d). about (P, 2) gets that, and the squared length. 0 where there is no direction yet.
@@ -31,7 +35,10 @@ def along(u, there, k, first, most, directions, about):
 
 
 @kernel
-def learn_directions(u, there, k, most, rate, clock, directions, about):
+def learn_directions(
+    u: np.ndarray, there: np.ndarray, k: int, most: int, rate: float, clock: int, directions: np.ndarray,
+    about: np.ndarray,
+) -> None:  # fmt: skip
     """The first `most` directions learn u one after the other, each what those before leave; a fresh one begins as it.
 
     The length of a direction is the variance along it. u: (d,), changed; about: (P, 2), of the first direction as

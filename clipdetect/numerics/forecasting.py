@@ -4,16 +4,12 @@ Five clipped averages, the last value, a clipped autoregression over the last ei
 day. Each learns every value by a bounded step, or by a whole one where two values in a row agree, so that no
 single value owns any of them. State arrays have the key first and the field last; between them stand the members
 named here. A row of zeros is a field never seen.
-
-counts (K, 3, d) int64: COUNT, RUN, VOTE. unit (K, 9, d): ORIGIN to LAST. levels (K, 6, d): averages, then the
-last value. regression (K, 16, d): weights, then lags. season (K, 96, d): the table, then the visits of its bins.
-losses (K, 8, d). All but the origin is relative to the origin.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,26 +20,6 @@ ORIGIN, SCALE, PEAK, SLOW, SLOW_SCALE, SLOW_PEAK, DAY_LEVEL, MODE, LAST = range(
 AVERAGES, LAGS, BINS = 5, 8, 48
 CARRIED, AUTO, SEASON, FORECASTERS = AVERAGES, AVERAGES + 1, AVERAGES + 2, AVERAGES + 3
 
-# What one would vary, in the order of the names: round numbers, none fitted to a file.
-CONSTANTS = {
-    "clip": 2.5,  # scales; how far one value moves anything at most
-    "rate0": 0.5,  # of the five averages
-    "rate1": 0.2,
-    "rate2": 0.06,
-    "rate3": 0.02,
-    "rate4": 0.005,
-    "scale_rate": 0.02,
-    "scale_gain": 0.7,  # of the step of the scale on the log axis
-    "slow_rate": 0.002,  # of the location and scale in which the autoregression works
-    "slow_clip": 3.0,
-    "learning_rate": 0.01,  # of the autoregression
-    "loss_rate": 0.01,  # of the loss: some 100 records
-    "loss_clip": 5.0,  # scales
-    "day_rate": 0.05,  # of the day table and of the level under it
-    "patience": 16.0,  # records far on one side after which everything moves to the median of the last
-}
-(CLIP, RATE0, RATE1, RATE2, RATE3, RATE4, SCALE_RATE, SCALE_GAIN, SLOW_RATE, SLOW_CLIP, LEARNING_RATE, LOSS_RATE,
- LOSS_CLIP, DAY_RATE, PATIENCE) = range(len(CONSTANTS))  # fmt: skip
 FLOOR = 1e-3  # of the scale's slow peak
 SLOW_FLOOR = 0.05  # of the slow scale's slow peak
 PEAK_RATE = 0.0005
@@ -54,9 +30,44 @@ MAJORITY, MOST_VOTES = 4, 16  # votes from which the commonest value is the fore
 DAY = 86400.0  # [s]
 
 
-def constants() -> np.ndarray:
-    """(15,) the values of `CONSTANTS`."""
-    return np.array(list(CONSTANTS.values()))
+class ForecastConstants(NamedTuple):
+    """What one would vary: round numbers, none fitted to a file."""
+
+    rates: np.ndarray  # (5,) of the averages
+    clip: float = 2.5  # scales; how far one value moves anything at most
+    scale_rate: float = 0.02
+    scale_gain: float = 0.7  # of the step of the scale on the log axis
+    slow_rate: float = 0.002  # of the location and scale in which the autoregression works
+    slow_clip: float = 3.0
+    learning_rate: float = 0.01  # of the autoregression
+    loss_rate: float = 0.01  # of the loss: some 100 records
+    loss_clip: float = 5.0  # scales
+    day_rate: float = 0.05  # of the day table and of the level under it
+    patience: float = 16.0  # records far on one side after which everything moves to the median of the last
+
+
+class Forecasters(NamedTuple):
+    """The arrays of all keys; all but the counts, weights and visits in the field's unit, less its origin."""
+
+    counts: np.ndarray  # (K, 3, d) int64, COUNT, RUN, VOTE
+    unit: np.ndarray  # (K, 9, d) ORIGIN to LAST
+    levels: np.ndarray  # (K, 6, d) averages, then the last value
+    regression: np.ndarray  # (K, 16, d) weights, then lags
+    season: np.ndarray  # (K, 96, d) the table, then the visits of its bins
+    losses: np.ndarray  # (K, 8, d) mean clipped error of each forecaster
+    constants: ForecastConstants
+
+
+class Said(NamedTuple):
+    """What `predict` hands on to `learn`."""
+
+    found: np.ndarray  # (8,) the forecast of each, less the origin
+    lags: np.ndarray  # (9,) in slow scales, then their power
+
+
+def forecast_constants() -> ForecastConstants:
+    """The usual ones, in arrays of their own."""
+    return ForecastConstants(np.array([0.5, 0.2, 0.06, 0.02, 0.005]))
 
 
 def forecaster_spec(d: int) -> dict[str, tuple[tuple[int, ...], Any]]:
@@ -72,7 +83,7 @@ def forecaster_spec(d: int) -> dict[str, tuple[tuple[int, ...], Any]]:
 
 
 @kernel
-def bin_of(time):
+def bin_of(time: float) -> float:
     """Position of a time on the circle of `BINS`, in bins from the middle of the first; -1 where there is none."""
     if not abs(time) < 1e12:
         return -1.0
@@ -82,13 +93,13 @@ def bin_of(time):
 
 
 @kernel
-def clipped(x, limit):
+def clipped(x: float, limit: float) -> float:
     """x within plus or minus `limit`."""
     return min(max(x, -limit), limit)
 
 
 @kernel
-def forget(k, j, counts, season):
+def forget(k: int, j: int, counts: np.ndarray, season: np.ndarray) -> None:
     """Field j of key k as if never seen; the rest is written over by the first value."""
     for m in range(3):
         counts[k, m, j] = 0
@@ -97,11 +108,11 @@ def forget(k, j, counts, season):
 
 
 @kernel
-def predict(k, j, place, counts, unit, levels, regression, season, losses, found, lags):
-    """The mixed forecast, less the origin. found (8,), lags (9,) are handed on to `learn`.
-
-    place: of the record, from `bin_of`. found: what each forecaster says. lags: in slow scales, then their power.
-    """
+def predict(k: int, j: int, place: float, forecasters: Forecasters, said: Said) -> float:
+    """The mixed forecast, less the origin. place: of the record, from `bin_of`."""
+    counts, unit, levels = forecasters.counts, forecasters.unit, forecasters.levels
+    regression, season, losses = forecasters.regression, forecasters.season, forecasters.losses
+    found, lags = said.found, said.lags
     if counts[k, COUNT, j] == 0:
         return math.nan
     for m in range(AUTO):
@@ -149,14 +160,16 @@ def predict(k, j, place, counts, unit, levels, regression, season, losses, found
 
 
 @kernel
-def scale_of(k, j, unit):
+def scale_of(k: int, j: int, unit: np.ndarray) -> float:
     """The size of a usual residual of field j: a clipped mean, not below a thousandth of its slow peak."""
     return max(unit[k, SCALE, j], FLOOR * unit[k, PEAK, j])
 
 
 @kernel
-def begin(x, k, j, counts, unit, levels, regression, season, losses):
+def begin(x: float, k: int, j: int, forecasters: Forecasters) -> None:
     """The first value of field j."""
+    counts, unit, levels = forecasters.counts, forecasters.unit, forecasters.levels
+    regression, season, losses = forecasters.regression, forecasters.season, forecasters.losses
     for m in range(9):
         unit[k, m, j] = 0.0
     unit[k, ORIGIN, j] = x
@@ -176,13 +189,13 @@ def begin(x, k, j, counts, unit, levels, regression, season, losses):
 
 
 @kernel
-def grown(step):
+def grown(step: float) -> float:
     """exp(step) to the order that matters, for |step| <= .2."""
     return 1.0 + step * (1.0 + step * (0.5 + step / 6.0))
 
 
 @kernel
-def vote(v, k, j, counts, unit):
+def vote(v: float, k: int, j: int, counts: np.ndarray, unit: np.ndarray) -> None:
     """Whether one value is most of the records: a hit is a vote, a miss halves the votes."""
     if v == unit[k, MODE, j]:
         counts[k, VOTE, j] = min(counts[k, VOTE, j] + 1, MOST_VOTES)
@@ -194,7 +207,7 @@ def vote(v, k, j, counts, unit):
 
 
 @kernel
-def learn_slow(v, young, k, j, constants, unit):
+def learn_slow(v: float, young: float, k: int, j: int, constants: ForecastConstants, unit: np.ndarray) -> None:
     """One clipped step of the slow location and scale."""
     off = v - unit[k, SLOW, j]
     own = unit[k, SLOW_SCALE, j]
@@ -206,24 +219,28 @@ def learn_slow(v, young, k, j, constants, unit):
     peak = max(own, unit[k, SLOW_PEAK, j] + PEAK_RATE * (own - unit[k, SLOW_PEAK, j]))
     unit[k, SLOW_PEAK, j] = peak
     floored = max(own, SLOW_FLOOR * peak)
-    size = clipped(off / floored, constants[SLOW_CLIP])
-    rate = max(constants[SLOW_RATE], young)
+    size = clipped(off / floored, constants.slow_clip)
+    rate = max(constants.slow_rate, young)
     unit[k, SLOW, j] += rate * floored * size
     unit[k, SLOW_SCALE, j] = floored * grown(0.5 * min(rate, 0.1) * (abs(size) - 1.0))
 
 
 @kernel
-def learn_season(v, place, scale, young, k, j, constants, unit, season, losses, found):
-    """The day table and the level under it; the first timed value begins them."""
+def learn_season(
+    v: float, place: float, scale: float, young: float, k: int, j: int, forecasters: Forecasters, found: np.ndarray
+) -> None:
+    """The day table and the level under it; the first timed value begins them. found: (8,)."""
+    constants, unit = forecasters.constants, forecasters.unit
+    season, losses = forecasters.season, forecasters.losses
     if not losses[k, SEASON, j] > 0.0:
         unit[k, DAY_LEVEL, j] = v
-        losses[k, SEASON, j] = constants[LOSS_CLIP] * scale
+        losses[k, SEASON, j] = constants.loss_clip * scale
         return
     first = int(place)
     share = place - first
     second = first + 1 if first + 1 < BINS else 0
-    off = clipped(v - found[SEASON], constants[CLIP] * scale)
-    rate = constants[DAY_RATE]
+    off = clipped(v - found[SEASON], constants.clip * scale)
+    rate = constants.day_rate
     seen = season[k, BINS + first, j]
     season[k, first, j] += 0.5 * (1.0 - share) * max(rate, 1.0 / (seen + 1.0)) * off
     season[k, BINS + first, j] = min(seen + 1.0 - share, 1e6)
@@ -231,14 +248,15 @@ def learn_season(v, place, scale, young, k, j, constants, unit, season, losses, 
     season[k, second, j] += 0.5 * share * max(rate, 1.0 / (seen + 1.0)) * off
     season[k, BINS + second, j] = min(seen + share, 1e6)
     unit[k, DAY_LEVEL, j] += max(rate, young) * off
-    own = min(abs(v - found[SEASON]), constants[LOSS_CLIP] * scale)
-    losses[k, SEASON, j] += max(constants[LOSS_RATE], young) * (own - losses[k, SEASON, j])
+    own = min(abs(v - found[SEASON]), constants.loss_clip * scale)
+    losses[k, SEASON, j] += max(constants.loss_rate, young) * (own - losses[k, SEASON, j])
     losses[k, SEASON, j] = max(losses[k, SEASON, j], 1e-300)
 
 
 @kernel
-def move(v, k, j, forecast, unit, levels, regression):
+def move(v: float, k: int, j: int, forecast: float, forecasters: Forecasters) -> None:
     """Everything onto the level v, as after a change that has lasted."""
+    unit, levels, regression = forecasters.unit, forecasters.levels, forecasters.regression
     by = v - forecast
     for m in range(AUTO):
         levels[k, m, j] = v
@@ -250,12 +268,15 @@ def move(v, k, j, forecast, unit, levels, regression):
 
 @kernel
 def learn(
-    x, k, j, place, forecast, middle, constants, counts, unit, levels, regression, season, losses, found, lags
-):  # fmt: skip
-    """Field j learns x. forecast, found, lags: from `predict`; middle: median of the last values, less the origin."""
+    x: float, k: int, j: int, place: float, forecast: float, middle: float, forecasters: Forecasters, said: Said
+) -> None:
+    """Field j learns x. forecast, said: of `predict`; middle: median of the last values, less the origin."""
+    constants, counts, unit = forecasters.constants, forecasters.counts, forecasters.unit
+    levels, regression, losses = forecasters.levels, forecasters.regression, forecasters.losses
+    found, lags = said.found, said.lags
     n = counts[k, COUNT, j]
     if n == 0:
-        begin(x, k, j, counts, unit, levels, regression, season, losses)
+        begin(x, k, j, forecasters)
         return
     v = x - unit[k, ORIGIN, j]
     error = v - forecast
@@ -268,20 +289,20 @@ def learn(
             unit[k, PEAK, j] = abs(error)
         scale = abs(error)
     young = 1.0 / (n + 1.0) if n < YOUNG else 0.0
-    clip = constants[CLIP]
+    clip = constants.clip
     limit = clip * scale
-    most = constants[LOSS_CLIP] * scale
-    rate = max(constants[LOSS_RATE], young)
+    most = constants.loss_clip * scale
+    rate = max(constants.loss_rate, young)
     for m in range(SEASON):
         losses[k, m, j] += rate * (min(abs(v - found[m]), most) - losses[k, m, j])
     for m in range(AVERAGES):
-        levels[k, m, j] += max(constants[RATE0 + m], young) * clipped(v - found[m], limit)
+        levels[k, m, j] += max(constants.rates[m], young) * clipped(v - found[m], limit)
     agreed = abs(v - unit[k, LAST, j]) <= limit
     levels[k, CARRIED, j] = v if agreed else found[CARRIED] + clipped(v - found[CARRIED], limit)
     off = v - found[AUTO]
     slow_scale = max(unit[k, SLOW_SCALE, j], SLOW_FLOOR * unit[k, SLOW_PEAK, j])
     if slow_scale > 1e-300:
-        gain = constants[LEARNING_RATE] * (clipped(off, limit) / slow_scale) / (1e-6 + lags[LAGS])
+        gain = constants.learning_rate * (clipped(off, limit) / slow_scale) / (1e-6 + lags[LAGS])
         for m in range(LAGS):
             regression[k, m, j] += gain * lags[m]
     for m in range(LAGS - 1):
@@ -290,11 +311,11 @@ def learn(
     regression[k, LAGS, j] = v if agreed else found[AUTO] + clipped(off, 2.0 * limit)
     learn_slow(v, young, k, j, constants, unit)
     if place >= 0.0:
-        learn_season(v, place, scale, young, k, j, constants, unit, season, losses, found)
+        learn_season(v, place, scale, young, k, j, forecasters, found)
     unit[k, LAST, j] = v
     if error != 0.0 and scale > 0.0:  # an exact forecast says nothing of the size of the rest
         size = abs(error) / scale
-        step = constants[SCALE_GAIN] * min(max(constants[SCALE_RATE], young), 0.1) * (min(size, clip) - 1.0)
+        step = constants.scale_gain * min(max(constants.scale_rate, young), 0.1) * (min(size, clip) - 1.0)
         own = scale * grown(step)
         unit[k, SCALE, j] = own
         unit[k, PEAK, j] = max(own, unit[k, PEAK, j] + PEAK_RATE * (own - unit[k, PEAK, j]))
@@ -305,7 +326,7 @@ def learn(
             run = max(run, 0) + 1
         else:
             run = min(run, 0) - 1
-        if abs(run) >= constants[PATIENCE]:
-            move(middle, k, j, forecast, unit, levels, regression)
+        if abs(run) >= constants.patience:
+            move(middle, k, j, forecast, forecasters)
             run = 0
         counts[k, RUN, j] = run

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from clipdetect.jit import kernel
 
 FEEDBACK_STEP = 0.25  # decades by which one label moves a key's limit
@@ -12,7 +14,10 @@ NEAR = 1.5  # decades below the limit from which on a miss says something of the
 
 
 @kernel
-def gate(slots, raw, learn, warmup, given, score, flag):
+def gate(
+    slots: np.ndarray, raw: np.ndarray, learn: np.ndarray, warmup: int, given: np.ndarray, score: np.ndarray,
+    flag: np.ndarray,
+) -> None:  # fmt: skip
     """Blank what may not be scored yet. slots, raw, score, flag: (n,); given: (K,) raws per key.
 
     A key is scored once it has given `warmup` raw scores; a row without raw score is never scored.
@@ -31,7 +36,10 @@ def gate(slots, raw, learn, warmup, given, score, flag):
 
 
 @kernel
-def correct(slots, label, learn, teach, limit, moved, score, flag):
+def correct(
+    slots: np.ndarray, label: np.ndarray, learn: np.ndarray, teach: bool, limit: float, moved: np.ndarray,
+    score: np.ndarray, flag: np.ndarray,
+) -> None:  # fmt: skip
     """Flags by each key's own limit, which labels move. slots, label, learn, score, flag: (n,); moved: (K,) decades.
 
     A flag that was none makes the limit stricter, a miss that was near makes it looser; where `teach` is false
@@ -54,7 +62,7 @@ def correct(slots, label, learn, teach, limit, moved, score, flag):
 
 
 @kernel
-def carry(slots, changed, learn, pending, restart):
+def carry(slots: np.ndarray, changed: np.ndarray, learn: np.ndarray, pending: np.ndarray, restart: np.ndarray) -> None:
     """A change declared at a row restarts the estimator at the key's next row.
 
     slots, changed, learn, restart: (n,); pending: (K,) int64, 1 where a restart is due.

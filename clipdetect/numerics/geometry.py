@@ -3,15 +3,16 @@
 Every column has a range, which grows by at most itself with one record and shrinks slowly. Columns
 whose ranges agree within a factor share one unit, the median range; the others keep a part of their
 own. All is relative to the column's first value, its origin, so that no level costs digits.
-
-Arrays, by key and column, (K, d): origin, count, low, high, middle and inverse, which is 1 / unit of
-the column. By key, (K,): unit, the median range, 0 while nothing has moved.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
+import numpy as np
+
+from clipdetect.components import UNREADABLE
 from clipdetect.jit import kernel
 
 LEVEL, SHAPE = 1, 2  # the metrics
@@ -19,14 +20,24 @@ SHRINK = 20_000.0  # records in which an end of the range moves inwards by the r
 MIDDLE_RATE = 0.002  # of the clipped mean: some 500 values
 FAR = 1e4  # ranges; farther values count as being there
 LEAST = 1e-300  # ranges below it count as none, for 1 / range must be finite
-UNREADABLE = 1e150  # larger values would overflow when squared
 SETTLE, EVERY = 64, 16  # units are renewed with each of the first 64 records, then with every 16th
 MANY, ALIKE, WITHIN = 100, 0.8, 10.0  # `shape` needs 100 columns, 80% of whose ranges agree within a factor of 10
 LEVEL_FACTOR, SHAPE_FACTOR = 10.0, 1000.0  # ranges that agree within it share a unit
 
 
+class Ranges(NamedTuple):
+    """The ranges of all keys' columns; in the column's unit, all but the origin relative to it."""
+
+    origin: np.ndarray  # (K, d) first value
+    count: np.ndarray  # type: ignore[assignment]  # (K, d) int64, values learned
+    low: np.ndarray  # (K, d) lower end of the range
+    high: np.ndarray  # (K, d) upper end
+    middle: np.ndarray  # (K, d) clipped mean
+    unit: np.ndarray  # (K,) the median range, 0 while nothing has moved
+
+
 @kernel
-def seen(k, count):
+def seen(k: int, count: np.ndarray) -> int:
     """How many columns key k has ever had a number in."""
     columns = 0
     for j in range(count.shape[1]):
@@ -36,7 +47,7 @@ def seen(k, count):
 
 
 @kernel
-def forget(k, count, unit):
+def forget(k: int, count: np.ndarray, unit: np.ndarray) -> None:
     """Make key k a fresh one."""
     unit[k] = 0.0
     for j in range(count.shape[1]):
@@ -44,8 +55,9 @@ def forget(k, count, unit):
 
 
 @kernel
-def read(X, i, k, origin, count, low, high, unit, z):
+def read(X: np.ndarray, i: int, k: int, ranges: Ranges, z: np.ndarray) -> int:
     """Row i less the origins, bounded, into z (d,): NaN where missing or never seen. How many there are."""
+    origin, count, low, high, unit = ranges.origin, ranges.count, ranges.low, ranges.high, ranges.unit
     present = 0
     for j in range(X.shape[1]):
         x = X[i, j]
@@ -62,11 +74,12 @@ def read(X, i, k, origin, count, low, high, unit, z):
 
 
 @kernel
-def learn(X, i, k, origin, count, low, high, middle, z):
+def learn(X: np.ndarray, i: int, k: int, ranges: Ranges, z: np.ndarray) -> int:
     """All columns learn row i: ranges and clipped means. z (d,): values less the origins, bounded, NaN missing.
 
     How many values were readable. One loop: calls with arrays for each column cost more than the work.
     """
+    origin, count, low, high, middle = ranges.origin, ranges.count, ranges.low, ranges.high, ranges.middle
     readable = 0
     for j in range(X.shape[1]):
         x = X[i, j]
@@ -102,7 +115,7 @@ def learn(X, i, k, origin, count, low, high, middle, z):
 
 
 @kernel
-def select(values, n, rank):
+def select(values: np.ndarray, n: int, rank: int) -> float:
     """The value of that rank (0 the smallest) among the first n of `values` (at least n,), which it reorders."""
     left = 0
     right = n - 1
@@ -131,7 +144,7 @@ def select(values, n, rank):
 
 
 @kernel
-def median_range(k, count, low, high, spare):
+def median_range(k: int, count: np.ndarray, low: np.ndarray, high: np.ndarray, spare: np.ndarray) -> float:
     """Median range of the columns that have moved, 0 where none has. spare: (d,) scratch."""
     n = 0
     for j in range(count.shape[1]):
@@ -142,7 +155,7 @@ def median_range(k, count, low, high, spare):
 
 
 @kernel
-def first_move(k, count, low, high, unit):
+def first_move(k: int, count: np.ndarray, low: np.ndarray, high: np.ndarray, unit: np.ndarray) -> bool:
     """Whether a column has moved, and there is no unit yet: waiting would make every record a first change."""
     moved = False
     if not unit[k] > 0.0:
@@ -152,7 +165,7 @@ def first_move(k, count, low, high, unit):
 
 
 @kernel
-def suits(k, columns, count, low, high, unit):
+def suits(k: int, columns: int, count: np.ndarray, low: np.ndarray, high: np.ndarray, unit: np.ndarray) -> int:
     """Which metric suits the ranges of key k: `SHAPE` for many columns of like range, such as pixels."""
     moved = 0
     near = 0
@@ -166,7 +179,9 @@ def suits(k, columns, count, low, high, unit):
 
 
 @kernel
-def share_units(k, factor, count, low, high, unit, inverse):
+def share_units(
+    k: int, factor: float, count: np.ndarray, low: np.ndarray, high: np.ndarray, unit: np.ndarray, inverse: np.ndarray
+) -> None:
     """1 / unit of each column: one unit for all ranges within `factor` of the median, the others near it."""
     median = unit[k]
     for j in range(count.shape[1]):
@@ -181,7 +196,9 @@ def share_units(k, factor, count, low, high, unit, inverse):
 
 
 @kernel
-def quiet_ends(k, count, low, high, middle, ends):
+def quiet_ends(
+    k: int, count: np.ndarray, low: np.ndarray, high: np.ndarray, middle: np.ndarray, ends: np.ndarray
+) -> None:
     """Into ends (K, d): the end of each column's range where it is when nothing happens.
 
     The low ends where the columns' means lie nearer to those, all taken together, else the high ones:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from clipdetect.jit import kernel
 
 NEARLY_0 = 1e-9  # |xi| below which the law is exponential, to rounding
@@ -18,7 +20,7 @@ TINY = 1e-290
 
 
 @kernel
-def log_tail(y, xi, sigma):
+def log_tail(y: float, xi: float, sigma: float) -> float:
     """-ln S(y), finite and strictly rising in y >= 0, also beyond the end of a tail that has one.
 
     From `EDGE` sigma before its end a bounded tail goes on as -ln S + ln(1 + (y - edge) / (EDGE sigma)): the same
@@ -36,7 +38,7 @@ def log_tail(y, xi, sigma):
 
 
 @kernel
-def excess(decline, xi, sigma):
+def excess(decline: float, xi: float, sigma: float) -> float:
     """The y at which -ln S is `decline` >= 0, of the law itself; the inverse of `log_tail` but for its last EDGE."""
     if abs(xi) < NEARLY_0:
         return sigma * decline
@@ -44,7 +46,7 @@ def excess(decline, xi, sigma):
 
 
 @kernel
-def mean_of(y, n):
+def mean_of(y: np.ndarray, n: int) -> float:
     """Mean of the first n values. y: (>= n,)."""
     total = 0.0
     for i in range(n):
@@ -53,7 +55,7 @@ def mean_of(y, n):
 
 
 @kernel
-def by_moments(y, n):
+def by_moments(y: np.ndarray, n: int) -> tuple[float, float]:
     """xi and sigma by probability-weighted moments, from n >= 2 excesses in ascending order. y: (>= n,).
 
     Needs xi < 1; with b0 the mean and b1 = E[Y S(Y)]: xi = 2 - b0 / (b0 - 2 b1), sigma = 2 b0 b1 / (b0 - 2 b1).
@@ -71,7 +73,7 @@ def by_moments(y, n):
 
 
 @kernel
-def slope_at(x, mean, y, n):
+def slope_at(x: float, mean: float, y: np.ndarray, n: int) -> tuple[float, float]:
     """Grimshaw's w(x) = u(x) v(x) - 1 and xi = v(x) - 1, x = xi / sigma in units of 1 / mean.
 
     u = mean of 1 / (1 + x y), v = 1 + mean of ln(1 + x y); a root x other than 0 is where the likelihood is flat.
@@ -88,7 +90,7 @@ def slope_at(x, mean, y, n):
 
 
 @kernel
-def root_between(low, high, w_low, w_high, mean, y, n):
+def root_between(low: float, high: float, w_low: float, w_high: float, mean: float, y: np.ndarray, n: int) -> float:
     """A root of w between two places at which it has other signs: false position, with halving (Illinois)."""
     side = 0
     x = low
@@ -117,7 +119,7 @@ def root_between(low, high, w_low, w_high, mean, y, n):
 
 
 @kernel
-def place_of(j, right, largest):
+def place_of(j: int, right: bool, largest: float) -> float:
     """Place j = 0..GRID-1 of a side, from near 0 outwards, in units of 1 / mean; largest: of y / mean."""
     if right:
         return 1e-4 * math.exp(j * math.log(WIDEST / 1e-4) / (GRID - 1.0))
@@ -127,7 +129,7 @@ def place_of(j, right, largest):
 
 
 @kernel
-def by_likelihood(y, n):
+def by_likelihood(y: np.ndarray, n: int) -> tuple[float, float]:
     """xi >= -1 and sigma of the largest likelihood, by Grimshaw's trick, from n ascending excesses. y: (>= n,).
 
     With x = xi / sigma the two equations become one, w(x) = 0, of which the best root is taken; besides these the

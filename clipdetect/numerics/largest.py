@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from clipdetect.jit import kernel
 from clipdetect.numerics.geometry import select
 
 
 @kernel
-def mean_log_of_largest(size, k, guess, chosen, work):
+def mean_log_of_largest(
+    size: np.ndarray, k: int, guess: float, chosen: np.ndarray, work: np.ndarray
+) -> tuple[float, float]:
     """Mean of log(1 + size) over the k largest sizes, and the k-th of them; of equal ones the first count.
 
     size, chosen: (d,); size: negative where a field takes no part, at least k do. chosen gets the logarithm of

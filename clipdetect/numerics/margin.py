@@ -2,14 +2,14 @@
 
 The clip of a step is a quantile of the last gradient norms, so that it has no unit and needs no
 bound on the data.
-
-Arrays, by their first axis the key: weights (K, E, m) and bias (K, E) of E experts on m features;
-random (K,) int64 in [1, 2^31 - 2]; ring, ordered (K, C, S) and norms (K, C) as in `rolling`.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
+
+import numpy as np
 
 from clipdetect.jit import kernel
 from clipdetect.numerics.rolling import push, quantile
@@ -20,21 +20,25 @@ FIRST_NORMS = 8  # gradient norms before there is a quantile to clip at
 LARGEST = 500.0  # margin; exp of it is still finite
 
 
-@kernel
-def draw(k, n, random):
-    """A number in 0..n-1, and the next state of key k's generator (minimal standard, n < 2^24)."""
-    random[k] = random[k] * 48271 % 2147483647
-    return random[k] * n // 2147483647
+class Experts(NamedTuple):
+    """The E experts of all keys on m features, and the norms of their last gradients, C channels of S."""
+
+    weights: np.ndarray  # (K, E, m)
+    bias: np.ndarray  # (K, E)
+    credit: np.ndarray  # (K, E - 1) how much experts 1, 2, ... are trusted, 1 in all
+    ring: np.ndarray  # (K, C, S) this and the next two: see `rolling`
+    ordered: np.ndarray  # (K, C, S)
+    norms: np.ndarray  # (K, C) int64
 
 
 @kernel
-def probability(margin):
+def probability(margin: float) -> float:
     """1 / (1 + exp(-margin))."""
     return 1.0 / (1.0 + math.exp(-min(max(margin, -LARGEST), LARGEST)))
 
 
 @kernel
-def margin(k, e, x, weights, bias):
+def margin(k: int, e: int, x: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> float:
     """Margin of features x (m,) under expert e, added as in `product`."""
     a = 0.0
     b = 0.0
@@ -58,7 +62,7 @@ def margin(k, e, x, weights, bias):
 
 
 @kernel
-def hadamard(a):
+def hadamard(a: np.ndarray) -> None:
     """The fast Walsh-Hadamard transform of a (m,), in place; m a power of two."""
     m = a.shape[0]
     h = 1
@@ -74,7 +78,7 @@ def hadamard(a):
 
 
 @kernel
-def cosines(z, signs, phases, width, out):
+def cosines(z: np.ndarray, signs: np.ndarray, phases: np.ndarray, width: float, out: np.ndarray) -> None:
     """Random cosine features of z (d,) into out (m,), of squared norm about 2. signs: (3, m); phases: (m,)."""
     m = out.shape[0]
     for j in range(m):
@@ -92,7 +96,7 @@ def cosines(z, signs, phases, width, out):
 
 
 @kernel
-def move(k, e, x, by, shrink, weights, bias):
+def move(k: int, e: int, x: np.ndarray, by: float, shrink: float, weights: np.ndarray, bias: np.ndarray) -> None:
     """Expert e moves along features x (m,)."""
     keep = 1.0 - shrink
     for j in range(x.shape[0]):
@@ -101,29 +105,32 @@ def move(k, e, x, by, shrink, weights, bias):
 
 
 @kernel
-def clipped(error, size, limit):
+def clipped(error: float, size: float, limit: float) -> float:
     """The gradient's coefficient `error`, with the gradient's norm |error| * size at most `limit`."""
     norm = abs(error) * size
     return error if norm <= limit else error * (limit / norm)
 
 
 @kernel
-def limit(k, c, clip, ordered, norms):
+def limit(k: int, c: int, clip: float, ordered: np.ndarray, norms: np.ndarray) -> float:
     """The gradient norm beyond which a step is clipped: infinite in the first steps."""
     return quantile(k, c, clip, ordered, norms) if norms[k, c] >= FIRST_NORMS else math.inf
 
 
 @kernel
-def descend(k, e, c, x, size, truth, step, clip, weights, bias, ring, ordered, norms):
-    """One clipped step of expert e on an example; norms of channel c. size: of the gradient's x, constant included."""
-    error = probability(margin(k, e, x, weights, bias)) - truth
+def descend(
+    k: int, c: int, x: np.ndarray, size: float, truth: float, step: float, clip: float, experts: Experts
+) -> None:
+    """One clipped step of expert 0 on an example; norms of channel c. size: of the gradient's x, constant included."""
+    weights, bias, ordered, norms = experts.weights, experts.bias, experts.ordered, experts.norms
+    error = probability(margin(k, 0, x, weights, bias)) - truth
     most = limit(k, c, clip, ordered, norms)
-    push(abs(error) * size, k, c, ring, ordered, norms)
-    move(k, e, x, -step * clipped(error, size, most), step * RIDGE, weights, bias)
+    push(abs(error) * size, k, c, experts.ring, ordered, norms)
+    move(k, 0, x, -step * clipped(error, size, most), step * RIDGE, weights, bias)
 
 
 @kernel
-def mix(k, credit, weights, bias, out):
+def mix(k: int, credit: np.ndarray, weights: np.ndarray, bias: np.ndarray, out: np.ndarray) -> float:
     """Mean of experts 1, 2, ... by their credit (K, E - 1), into out (m,); returns its bias."""
     for j in range(out.shape[0]):
         out[j] = credit[k, 0] * weights[k, 1, j]

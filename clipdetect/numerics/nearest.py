@@ -1,8 +1,7 @@
 """The last records of a key, kept column by column, and the distances from a new one to all of them.
 
-A window is `ring` (K, d, W), values less the column's origin, NaN where missing, and `entered` (K,),
-how many records have come: number n stands at n % W. `holes` (K, d) counts the NaN of a column, so
-that full columns need no test. Distances are in the units of now, whatever they were at entry.
+Record number n stands at place n % W of its window. Distances are in the units of now, whatever they
+were at entry.
 
 `level` distance: root mean square difference, in units, over the columns that both records have.
 
@@ -15,17 +14,46 @@ direction, and twice the size is a difference too, but a smaller one than anothe
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
+import numpy as np
+
+from clipdetect.components import UNREADABLE
 from clipdetect.jit import kernel
-from clipdetect.numerics.geometry import UNREADABLE, select
+from clipdetect.numerics.geometry import select
 
 SOFT = 0.5  # of the median norm: below it a direction counts less and less
 SIZE = 0.5  # weight of the logarithm of the size against the direction
 
 
+class Window(NamedTuple):
+    """The last records of all keys."""
+
+    ring: np.ndarray  # (K, d, W) values less the column's origin, NaN where missing
+    holes: np.ndarray  # (K, d) int64, how many of them are missing, so that full columns need no test
+    entered: np.ndarray  # (K,) int64, records that have come
+    inverse: np.ndarray  # (K, d) 1 / unit of the column
+
+
+class Shapes(NamedTuple):
+    """What a `shape` distance needs besides."""
+
+    ends: np.ndarray  # (K, d) the quiet end of each column's range, less its origin
+    typical: np.ndarray  # (K,) median norm of the window
+    radii: np.ndarray  # (K, W) 1 / q of each place
+
+
+class Distances(NamedTuple):
+    """Room for the distances to a window."""
+
+    squares: np.ndarray  # (W,)
+    shared: np.ndarray  # (W,) columns with gaps that both records have
+
+
 @kernel
-def open_columns(X, i, k, count, entered, ring, holes):
+def open_columns(X: np.ndarray, i: int, k: int, count: np.ndarray, window: Window) -> int:
     """Columns that row i is the first to have were missing in every record of the window. How many there are."""
+    ring, holes, entered = window.ring, window.holes, window.entered
     n = min(entered[k], ring.shape[2])
     opened = 0
     for j in range(ring.shape[1]):
@@ -38,8 +66,9 @@ def open_columns(X, i, k, count, entered, ring, holes):
 
 
 @kernel
-def enter(k, z, count, entered, ring, holes):
+def enter(k: int, z: np.ndarray, count: np.ndarray, window: Window) -> int:
     """Put a record, z (d,) with NaN missing, in place of the oldest. Returns its place."""
+    ring, holes, entered = window.ring, window.holes, window.entered
     at = entered[k] % ring.shape[2]
     leaves = entered[k] >= ring.shape[2]
     for j in range(ring.shape[1]):
@@ -54,11 +83,10 @@ def enter(k, z, count, entered, ring, holes):
 
 
 @kernel
-def level_distances(k, n, z, ring, holes, inverse, squares, shared):
-    """Squared `level` distances from z (d,) to the first n places, inf where no column is shared.
-
-    squares, shared: (W,).
-    """
+def level_distances(k: int, n: int, z: np.ndarray, window: Window, distances: Distances) -> None:
+    """Squared `level` distances from z (d,) to the first n places, inf where no column is shared."""
+    ring, holes, inverse = window.ring, window.holes, window.inverse
+    squares, shared = distances.squares, distances.shared
     full = 0
     waits = -1
     for w in range(n):
@@ -97,7 +125,7 @@ def level_distances(k, n, z, ring, holes, inverse, squares, shared):
 
 
 @kernel
-def norm(k, columns, z, ends, inverse):
+def norm(k: int, columns: int, z: np.ndarray, ends: np.ndarray, inverse: np.ndarray) -> float:
     """Norm of z (d,) in units above the quiet ends (K, d), as if it had all `columns`."""
     total = 0.0
     present = 0
@@ -110,15 +138,20 @@ def norm(k, columns, z, ends, inverse):
 
 
 @kernel
-def radius(length, typical):
+def radius(length: float, typical: float) -> float:
     """q of a record of norm `length` where the median norm is `typical` > 0."""
     soft = SOFT * typical
     return math.sqrt(soft * soft + length * length)
 
 
 @kernel
-def renew_radii(k, n, columns, ring, holes, count, ends, inverse, typical, radii, squares, shared):
-    """1 / q of the first n places into radii (K, W), and M into typical (K,). squares, shared: (W,) scratch."""
+def renew_radii(
+    k: int, n: int, columns: int, count: np.ndarray, window: Window, shapes: Shapes, distances: Distances
+) -> None:
+    """1 / q of the first n places, and M."""
+    ring, holes, inverse = window.ring, window.holes, window.inverse
+    ends, typical, radii = shapes.ends, shapes.typical, shapes.radii
+    squares, shared = distances.squares, distances.shared
     full = 0
     for w in range(n):
         squares[w] = 0.0
@@ -151,8 +184,13 @@ def renew_radii(k, n, columns, ring, holes, count, ends, inverse, typical, radii
 
 
 @kernel
-def shape_distances(k, n, columns, q, z, ring, holes, ends, inverse, radii, squares, shared):
+def shape_distances(
+    k: int, n: int, columns: int, q: float, z: np.ndarray, window: Window, shapes: Shapes, distances: Distances
+) -> None:
     """Squared `shape` distances from z (d,), whose radius is q. The rest as `level_distances`."""
+    ring, holes, inverse = window.ring, window.holes, window.inverse
+    ends, radii = shapes.ends, shapes.radii
+    squares, shared = distances.squares, distances.shared
     full = 0
     waits = -1
     for w in range(n):
@@ -195,7 +233,10 @@ def shape_distances(k, n, columns, q, z, ring, holes, ends, inverse, radii, squa
 
 
 @kernel
-def closest(k, n, wanted, tau, entered, squares, best, places):
+def closest(
+    k: int, n: int, wanted: int, tau: float, entered: np.ndarray, squares: np.ndarray, best: np.ndarray,
+    places: np.ndarray,
+) -> int:  # fmt: skip
     """The `wanted` nearest of the first n places, nearest first; a distance counts 1 + age / tau fold.
 
     squares: (W,) squared distances, inf to be left out. Into best, places (wanted,): distances, places.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from clipdetect.jit import kernel
 
 SCALE_CLIP = 2.0  # scales; influence of one record on the scale
@@ -17,7 +19,7 @@ LEAST_INDEX = 0.4  # a flatter tail is no tail: even an infinite mean has 1
 
 
 @kernel
-def order(y, n):
+def order(y: np.ndarray, n: int) -> None:
     """Sort the first n values in place, ascending. y: (>= n,)."""
     gap = n // 2
     while gap > 0:
@@ -32,14 +34,14 @@ def order(y, n):
 
 
 @kernel
-def first_scale(y, n):
+def first_scale(y: np.ndarray, n: int) -> float:
     """The s at which the mean of min(size / s, 2) over the sizes > 0 is 1; 0 where all are 0. y: (>= n,) ascending."""
     zeros = 0
     while zeros < n and not y[zeros] > 0.0:
         zeros += 1
     if zeros == n:
         return 0.0
-    scale = max(1.2 * min(y[(zeros + n) // 2], 1e299), 1e-300)
+    scale: float = max(1.2 * min(y[(zeros + n) // 2], 1e299), 1e-300)
     for _ in range(20):
         total = 0.0
         for i in range(zeros, n):
@@ -49,20 +51,20 @@ def first_scale(y, n):
 
 
 @kernel
-def rescaled(scale, y, seen, rate):
+def rescaled(scale: float, y: float, seen: int, rate: float) -> float:
     """The scale after a record of y > 0 scales: one clipped step, at `rate` in the end."""
     step = max(rate, 1.0 / (seen + 1.0))
     return min(max(scale * math.exp(step * (min(y, SCALE_CLIP) - 1.0)), 1e-300), 1e300)
 
 
 @kernel
-def fall(more, fewer):
+def fall(more: float, fewer: float) -> float:
     """ln(more / fewer) of two counts, less two standard errors."""
     return math.log(more / fewer) - 2.0 / math.sqrt(fewer * 1.0)
 
 
 @kernel
-def gross_from(y, n, most, index):
+def gross_from(y: np.ndarray, n: int, most: int, index: float) -> int:
     """How many of n ascending sizes (in scales) come before the gross ones; n where none are. y: (>= n,).
 
     Of every usual law the logarithm of the tail is concave in ln y, from Gaussian to Pareto: it does not get flatter

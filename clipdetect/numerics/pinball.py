@@ -6,7 +6,7 @@ from clipdetect.jit import kernel
 
 
 @kernel
-def pinball(at, beyond, level, step):
+def pinball(at: float, beyond: bool, level: float, step: float) -> float:
     """One step of a value with the share `level` beyond it: up by step (1 - level), or down by step level.
 
     The steps add up to step times (records beyond - level times records), so whatever keeps the value within a

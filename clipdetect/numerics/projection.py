@@ -31,7 +31,10 @@ def signs(d: int, n: int) -> np.ndarray:
 
 
 @kernel
-def embed(k, columns, metric, count, middle, ends, inverse, z):
+def embed(
+    k: int, columns: int, metric: int, count: np.ndarray, middle: np.ndarray, ends: np.ndarray, inverse: np.ndarray,
+    z: np.ndarray,
+) -> float:  # fmt: skip
     """Bring z (d,), values less the origins, NaN missing, to units. Returns the norm, as if it had all `columns`.
 
     Missing becomes the centre: in `shape` the quiet end, which is 0, in `level` the clipped mean; 0 where never seen.
@@ -57,7 +60,7 @@ def embed(k, columns, metric, count, middle, ends, inverse, z):
 
 
 @kernel
-def project(z, q, size, matrix, point):
+def project(z: np.ndarray, q: float, size: bool, matrix: np.ndarray, point: np.ndarray) -> None:
     """Into point (N + 1,): z (d,) / q times matrix (d, N), then half the logarithm of q if `size`, else 0."""
     last = point.shape[0] - 1
     for c in range(last):
@@ -71,7 +74,7 @@ def project(z, q, size, matrix, point):
 
 
 @kernel
-def projected_distances(k, n, share, point, ring, squares):
+def projected_distances(k: int, n: int, share: float, point: np.ndarray, ring: np.ndarray, squares: np.ndarray) -> None:
     """Squared Euclidean distances of point (N + 1,) to the first n places, times `share`; inf if left out."""
     for w in range(n):
         squares[w] = 0.0
@@ -85,14 +88,14 @@ def projected_distances(k, n, share, point, ring, squares):
 
 
 @kernel
-def leave_out(k, n, ring):
+def leave_out(k: int, n: int, ring: np.ndarray) -> None:
     """The first n places of the window are compared no more."""
     for w in range(n):
         ring[k, 0, w] = math.nan
 
 
 @kernel
-def median_norm(k, n, at, ring, norms, spare):
+def median_norm(k: int, n: int, at: int, ring: np.ndarray, norms: np.ndarray, spare: np.ndarray) -> float:
     """Median of norms (K, W) at the first n places that are not left out, and at `at`; 1 if it is 0. spare: (W,)."""
     m = 0
     for w in range(n):

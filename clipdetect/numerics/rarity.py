@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
+
+import numpy as np
 
 from clipdetect.jit import kernel
 
@@ -10,8 +13,27 @@ WAYS = 4  # places in each of the two sets that a value may stand in
 REBASE = 1e6  # weight of a new record at which all counts are brought back to the unit of now
 
 
+class RarityRows(NamedTuple):
+    """A block of values whose rarity is asked for."""
+
+    values: np.ndarray  # (n,) int64, -1 missing
+    contexts: np.ndarray  # (n,) int64 among the records of which, -1 missing
+    slots: np.ndarray  # (n,) int64, the table
+    learn: np.ndarray  # (n,) bool, whether the value may be counted
+
+
+class RarityState(NamedTuple):
+    """The tables: axis 0 the key. A tag is the value and 1, 0 = free."""
+
+    tags: np.ndarray  # (K, buckets) int64, the values
+    counts: np.ndarray  # (K, buckets) their records, in the unit of `weight`
+    weight: np.ndarray  # (K,) what a record counts for by now, 0 = fresh
+    known: np.ndarray  # (K, places) int64, tags of the contexts
+    totals: np.ndarray  # (K, places) their records, in the unit of `weight`
+
+
 @kernel
-def place(k, value, tags):
+def place(k: int, value: int, tags: np.ndarray) -> int:
     """Where the table of key k has a value, or -1. tags: (K, buckets) int64, value + 1, 0 = free."""
     sets = tags.shape[1] // WAYS
     for first in (value % sets * WAYS, value // sets % sets * WAYS):
@@ -22,7 +44,7 @@ def place(k, value, tags):
 
 
 @kernel
-def room(k, value, tags, counts):
+def room(k: int, value: int, tags: np.ndarray, counts: np.ndarray) -> int:
     """A place for a value that has none: in the emptier of its sets, else that of the smallest count in both."""
     sets = tags.shape[1] // WAYS
     most = 0
@@ -44,7 +66,7 @@ def room(k, value, tags, counts):
 
 
 @kernel
-def driven_out(k, value, tags, counts):
+def driven_out(k: int, value: int, tags: np.ndarray, counts: np.ndarray) -> float:
     """The most that a value without a place may have counted before it was driven out, 0 where both sets have room.
 
     It stood in a full set and was the smallest there; since then no count of that set has become smaller.
@@ -60,14 +82,15 @@ def driven_out(k, value, tags, counts):
 
 
 @kernel
-def rarities(values, contexts, slots, learn, growth, tags, counts, known, totals, weight, out):
-    """-log10 of the share of each row's value in the records of its context before it.
+def rarities(rows: RarityRows, growth: float, state: RarityState, out: np.ndarray) -> None:
+    """Into out (n,) -log10 of the share of each value in the records of its context before it.
 
-    values, contexts: (n,) int64, -1 missing; out: (n,). tags, counts: (K, buckets), the values; known, totals:
-    (K, places), the contexts; weight: (K,) of a new record, 0 = fresh.
+    growth: by how much each record weighs more than the one before it.
     A value that drives out another starts from what it may have counted before (space saving), so no count is too
     small; a total starts from 0, so none is too large: no value is taken to be rarer than it is.
     """
+    values, contexts, slots, learn = rows.values, rows.contexts, rows.slots, rows.learn
+    tags, counts, known, totals, weight = state.tags, state.counts, state.known, state.totals, state.weight
     for i in range(values.shape[0]):
         out[i] = math.nan
         if values[i] < 0 or contexts[i] < 0:

@@ -8,38 +8,32 @@ at once: theta (K, E, p), covariance (K, E, p, p), where coefficient 0 is the in
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
+
+import numpy as np
 
 from clipdetect.jit import kernel
 
 START = 8  # first values whose median is the start
 COLUMN_RATE = 0.01  # of a column's centre and spread: some 100 values
 COLUMN_CLIP = 2.5  # spreads; a larger deviation teaches no more than this
-UNREADABLE = 1e150  # larger values would overflow when squared
 FARTHEST = 1e6  # units; a regressor beyond is taken as there
 DOUBT = 100.0  # variance of a coefficient of which nothing is known, in variances of the noise per unit of its column
 LOST = 1e-12  # a variance below this is rounding
 
 
-@kernel
-def insert(value, filled, ordered):
-    """Put `value` in its place among the first `filled` of the ascending `ordered` (m,)."""
-    at = filled
-    while at > 0 and ordered[at - 1] > value:
-        ordered[at] = ordered[at - 1]
-        at -= 1
-    ordered[at] = value
+class Lines(NamedTuple):
+    """The lines of E experts with p coefficients each."""
+
+    theta: np.ndarray  # (K, E, p) coefficients, the intercept first
+    covariance: np.ndarray  # (K, E, p, p) in variances of the noise
+    weights: np.ndarray  # (K, E) how much each is trusted, 1 in all
 
 
 @kernel
-def middle(ordered, filled):
-    """Median of the first `filled` > 0 of the ascending `ordered` (m,)."""
-    if filled % 2 == 1:
-        return ordered[filled // 2]
-    return 0.5 * (ordered[filled // 2 - 1] + ordered[filled // 2])
-
-
-@kernel
-def follow(x, k, j, count, previous, centre, spread):
+def follow(
+    x: float, k: int, j: int, count: np.ndarray, previous: np.ndarray, centre: np.ndarray, spread: np.ndarray
+) -> None:
     """Column j of key k takes one clipped step towards x; the spread's fixed point is mean |x - centre| = 1.
 
     A value equal to the one before says nothing about the size of the rest. All arrays (K, d).
@@ -63,7 +57,9 @@ def follow(x, k, j, count, previous, centre, spread):
 
 
 @kernel
-def regressor(x, known, k, j, count, centre, origin, unit):
+def regressor(
+    x: float, known: bool, k: int, j: int, count: np.ndarray, centre: np.ndarray, origin: np.ndarray, unit: np.ndarray
+) -> float:
     """x in units of column j above its origin; the running centre where x is not known, 0 before there is one."""
     if count[k, j] == 0 or not unit[k, j] > 0.0:
         return 0.0
@@ -72,7 +68,7 @@ def regressor(x, known, k, j, count, centre, origin, unit):
 
 
 @kernel
-def leverage(x, known, k, j, count, centre, spread):
+def leverage(x: float, known: bool, k: int, j: int, count: np.ndarray, centre: np.ndarray, spread: np.ndarray) -> float:
     """How many spreads x lies from the centre of column j; 0 where nobody can say."""
     if not known or count[k, j] == 0 or not spread[k, j] > 0.0:
         return 0.0
@@ -80,7 +76,7 @@ def leverage(x, known, k, j, count, centre, spread):
 
 
 @kernel
-def doubt(k, e, j, theta, covariance):
+def doubt(k: int, e: int, j: int, theta: np.ndarray, covariance: np.ndarray) -> None:
     """Coefficient j of expert e is unknown: zero, uncertain, unrelated to the others."""
     theta[k, e, j] = 0.0
     for i in range(theta.shape[2]):
@@ -90,7 +86,9 @@ def doubt(k, e, j, theta, covariance):
 
 
 @kernel
-def project(k, e, z, theta, covariance, gain):
+def project(
+    k: int, e: int, z: np.ndarray, theta: np.ndarray, covariance: np.ndarray, gain: np.ndarray
+) -> tuple[float, float]:
     """Prediction of expert e at the regressors z (p,), and variance of it; gain (E, p) becomes covariance z."""
     p = z.shape[0]
     value = 0.0
@@ -106,12 +104,15 @@ def project(k, e, z, theta, covariance, gain):
 
 
 @kernel
-def absorb(k, e, error, weight, memory, variance, theta, covariance, gain):
+def absorb(
+    k: int, e: int, error: float, weight: float, memory: float, variance: float, lines: Lines, gain: np.ndarray
+) -> None:
     """One record of recursive least squares, of this weight; what came before is forgotten by `memory` in (0, 1].
 
     gain (E, p), variance : of `project`. No coefficient becomes more uncertain than an unknown one,
     so that a column that stands still does not blow up its covariance.
     """
+    theta, covariance = lines.theta, lines.covariance
     p = theta.shape[2]
     share = weight / (memory + weight * variance)
     for i in range(p):
@@ -136,7 +137,7 @@ def absorb(k, e, error, weight, memory, variance, theta, covariance, gain):
 
 
 @kernel
-def move_origin(k, j, by, theta, covariance):
+def move_origin(k: int, j: int, by: float, theta: np.ndarray, covariance: np.ndarray) -> None:
     """Coefficient j belongs to a column whose origin moves up by `by` units: the same function, written anew."""
     p = theta.shape[2]
     for e in range(theta.shape[1]):
@@ -148,7 +149,7 @@ def move_origin(k, j, by, theta, covariance):
 
 
 @kernel
-def change_unit(k, j, factor, theta, covariance):
+def change_unit(k: int, j: int, factor: float, theta: np.ndarray, covariance: np.ndarray) -> None:
     """Coefficient j belongs to a column whose unit grows by `factor`: the same function, written anew."""
     for e in range(theta.shape[1]):
         theta[k, e, j] *= factor

@@ -6,13 +6,15 @@ int64, how many values have come.
 
 from __future__ import annotations
 
+import numpy as np
+
 from clipdetect.jit import kernel
 
 SMALLEST = 5e-324  # above 0
 
 
 @kernel
-def place(value, k, c, filled, ordered):
+def place(value: float, k: int, c: int, filled: int, ordered: np.ndarray) -> int:
     """How many of the `filled` ordered values are smaller than `value`."""
     low = 0
     high = filled
@@ -26,7 +28,7 @@ def place(value, k, c, filled, ordered):
 
 
 @kernel
-def push(value, k, c, ring, ordered, count):
+def push(value: float, k: int, c: int, ring: np.ndarray, ordered: np.ndarray, count: np.ndarray) -> None:
     """Take `value` (finite) in, in place of the oldest where the window is full: a search and W moves at most."""
     size = ring.shape[2]
     n = count[k, c]
@@ -48,7 +50,7 @@ def push(value, k, c, ring, ordered, count):
 
 
 @kernel
-def quantile(k, c, q, ordered, count):
+def quantile(k: int, c: int, q: float, ordered: np.ndarray, count: np.ndarray) -> float:
     """The q-quantile, q in [0, 1], between neighbours on a straight line; 0 of an empty window."""
     filled = min(count[k, c], ordered.shape[2])
     if filled == 0:
@@ -61,7 +63,7 @@ def quantile(k, c, q, ordered, count):
 
 
 @kernel
-def median_but_zeros(k, c, ordered, count):
+def median_but_zeros(k: int, c: int, ordered: np.ndarray, count: np.ndarray) -> float:
     """The median of the values above 0, for an exact 0 says nothing of the size of the rest; 0 where there is none."""
     filled = min(count[k, c], ordered.shape[2])
     zeros = place(SMALLEST, k, c, filled, ordered)

@@ -8,7 +8,7 @@ from clipdetect.jit import kernel
 
 
 @kernel
-def six_digits(v):
+def six_digits(v: float) -> float:
     """`v` >= 0 rounded to 6 significant digits: the double nearest to that decimal number.
 
     Its shortest text then has at most six digits, and a decision made on it agrees with what is

@@ -17,7 +17,7 @@ NEAR = 8  # a level is asked for ages from 4 to 8 times its spacing, the first f
 
 
 @kernel
-def place(multiple, level):
+def place(multiple: int, level: int) -> int:
     """Where split multiple * 2^level >= 1 is kept, from 0 to 75."""
     while level < LEVELS - 1 and multiple % 2 == 0:
         multiple //= 2
@@ -28,7 +28,7 @@ def place(multiple, level):
 
 
 @kernel
-def due(n):
+def due(n: int) -> int:
     """How many levels are looked at with record n: each every quarter of its spacing."""
     levels = 3
     while levels < TESTED and n % 2 == 0:

@@ -1,8 +1,10 @@
-"""The fit behind the `tail` threshold: from decayed counts on a log grid to -log10 of the tail probability."""
+"""The grid and the fit behind the `tail` threshold: from decayed counts to -log10 of the tail probability."""
 
 from __future__ import annotations
 
 import math
+
+import numpy as np
 
 from clipdetect.jit import kernel
 
@@ -11,6 +13,7 @@ STEP = 0.1  # of ln y; .05 would take light tails from .78 to .93 of the rate at
 FIRST_NODE = 0.5
 LOG_FIRST = math.log(FIRST_NODE)
 LN10 = math.log(10.0)
+SCALE_CLIP = 2.0  # scales; influence of one record on its side's scale
 
 PRIOR_WEIGHT = 50.0  # records that a t(4) law counts for at the start, fading over 500
 PRIOR_FADES = 500.0
@@ -32,7 +35,76 @@ IMPOSSIBLE = -1e9
 
 
 @kernel
-def gap(total, beyond):
+def side_scale(k: int, n: int, side: int, buffer: np.ndarray) -> float:
+    """Clipped mean of |e| over the first n buffered residuals: of a side with five or more, else of all.
+
+    side: 0 positive, 1 negative. The fixed point is mean min(|e| / scale, 2) = 1; 0 where all are 0.
+    """
+    used = 0
+    for i in range(n):
+        if (buffer[k, i] > 0.0 and side == 0) or (buffer[k, i] < 0.0 and side == 1):
+            used += 1
+    both = used < 5
+    if both:
+        used = 0
+        for i in range(n):
+            if buffer[k, i] != 0.0:
+                used += 1
+    if used == 0:
+        return 0.0
+    scale = 0.0
+    for i in range(n):  # the median: the value with half of the others below it
+        size = abs(buffer[k, i])
+        if size > 0.0 and (both or (buffer[k, i] > 0.0) == (side == 0)):
+            below = 0
+            equal = 0
+            for m in range(n):
+                if buffer[k, m] != 0.0 and (both or (buffer[k, m] > 0.0) == (side == 0)):
+                    if abs(buffer[k, m]) < size:
+                        below += 1
+                    elif abs(buffer[k, m]) == size:
+                        equal += 1
+            if below <= used // 2 and below + equal > used // 2:
+                scale = 1.2 * size
+    for _ in range(20):
+        total = 0.0
+        for i in range(n):
+            size = abs(buffer[k, i])
+            if size > 0.0 and (both or (buffer[k, i] > 0.0) == (side == 0)):
+                total += min(size / scale, SCALE_CLIP)
+        scale *= math.exp(0.7 * (total / used - 1.0))
+    return scale
+
+
+@kernel
+def place(y: float) -> float:
+    """Position of y > 0 on the nodes; negative below the first."""
+    return (math.log(y) - LOG_FIRST) / STEP if y > 0.0 else -1e9
+
+
+@kernel
+def count(y: float, k: int, side: int, counts: np.ndarray, part: float) -> None:
+    """One count, or a part, shared between the two nodes around y: a lattice value keeps half its mass above it."""
+    t = min(max(place(y), 0.0), NODES - 1.0)
+    j = min(int(t), NODES - 2)
+    counts[k, side, j] += part * (1.0 - (t - j))
+    counts[k, side, j + 1] += part * (t - j)
+
+
+@kernel
+def read(y: float, k: int, table: np.ndarray) -> float:
+    """-log10 of the probability of y or more; strictly rising in y, down to 0 at y = 0."""
+    if y < FIRST_NODE:
+        return table[k, 0] * (y / FIRST_NODE)
+    t = place(y)
+    if t >= NODES - 1.0:
+        return table[k, NODES - 1] + (table[k, NODES - 1] - table[k, NODES - 2]) * (t - (NODES - 1.0))
+    j = int(t)
+    return table[k, j] + (table[k, j + 1] - table[k, j]) * (t - j)
+
+
+@kernel
+def gap(total: float, beyond: np.ndarray) -> tuple[int, float, float]:
     """Where gross records begin: the node (48 = none), their count and a bound of the true tail's share there.
 
     beyond: (3, 48) counts at or beyond each node, of the positive and negative side and of both. A gap
@@ -78,13 +150,13 @@ def gap(total, beyond):
 
 
 @kernel
-def fall(inner, outer, beyond, side):
+def fall(inner: int, outer: int, beyond: np.ndarray, side: int) -> float:
     """Fall of the log count between two nodes; 0 where too few lie beyond the outer one."""
     return math.log(beyond[side, inner] / beyond[side, outer]) if beyond[side, outer] >= 2.9 else 0.0
 
 
 @kernel
-def stretch(k, level, table):
+def stretch(k: int, level: float, table: np.ndarray) -> int:
     """Last node of the first stretch whose log share is at least `level`; 0 if there is none."""
     j = 0
     while j + 1 < NODES and table[k, j + 1] >= level and table[k, j] >= level:
@@ -93,7 +165,9 @@ def stretch(k, level, table):
 
 
 @kernel
-def refit(k, seen, alike, prior, counts, table, beyond):
+def refit(
+    k: int, seen: int, alike: float, prior: np.ndarray, counts: np.ndarray, table: np.ndarray, beyond: np.ndarray
+) -> int:
     """Fill table (K, 48) with -log10 P(y or more) at the nodes, strictly rising, from counts (K, 2, 48).
 
     seen: records so far; alike: share of them like the one before; prior: (48,) tail of the law assumed
@@ -141,7 +215,7 @@ def refit(k, seen, alike, prior, counts, table, beyond):
 
 
 @kernel
-def tangent(k, first, last, table):
+def tangent(k: int, first: int, last: int, table: np.ndarray) -> tuple[float, float]:
     """Curvature (<= 0) and slope with which the log tail goes on beyond `last`."""
     bend = 0.0
     slope = -8.0

@@ -3,19 +3,19 @@
 A column's unit is its range, or the median range where the two agree within a factor; a record's
 norm is divided by the typical one. A gross record teaches no more than one in its direction whose
 norm lies little beyond the .9-quantile would.
-
-Arrays, by their first axis the key: origin, count, low, high, middle, centre, inverse (K, d); unit,
-typical, large (K,); run (K,) int64. All but the origin, a column's first value, is relative to the origin.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
+import numpy as np
+
+from clipdetect.components import UNREADABLE
 from clipdetect.jit import kernel
 from clipdetect.numerics.geometry import median_range, share_units
 
-UNREADABLE = 1e150  # larger values would overflow when squared
 FACTOR = 10.0  # ranges that agree within it share one unit
 SHRINK = 1000.0  # records in which an end of a range moves inwards by the range
 MIDDLE_RATE = 0.01  # of a column's clipped mean: some 100 values
@@ -27,8 +27,24 @@ NORM_RATE = 0.01  # of the typical and the large norm, on the log axis
 LONG_RUN = 8  # records on one side of it before its steps become larger
 
 
+class Units(NamedTuple):
+    """The units of all keys' columns; in the column's unit, all but the origin relative to it, where none is said."""
+
+    origin: np.ndarray  # (K, d) first value
+    count: np.ndarray  # type: ignore[assignment]  # (K, d) int64, values learned
+    low: np.ndarray  # (K, d) lower end of the range
+    high: np.ndarray  # (K, d) upper end
+    middle: np.ndarray  # (K, d) clipped mean
+    centre: np.ndarray  # (K, d) what is 0 in units
+    inverse: np.ndarray  # (K, d) 1 / unit
+    unit: np.ndarray  # (K,) the median range
+    typical: np.ndarray  # (K,) median norm of the records, in units
+    large: np.ndarray  # (K,) their .9-quantile
+    run: np.ndarray  # (K,) int64, norms in a row on one side of the typical one
+
+
 @kernel
-def read(X, i, k, origin, count, v):
+def read(X: np.ndarray, i: int, k: int, origin: np.ndarray, count: np.ndarray, v: np.ndarray) -> int:
     """Row i less the origins into v (d,), NaN where missing or never seen. How many values there are."""
     present = 0
     for j in range(X.shape[1]):
@@ -40,7 +56,7 @@ def read(X, i, k, origin, count, v):
 
 
 @kernel
-def fill(v, k, centre):
+def fill(v: np.ndarray, k: int, centre: np.ndarray) -> None:
     """Missing values of row v (d,) become the column's centre."""
     for j in range(v.shape[0]):
         if math.isnan(v[j]):
@@ -48,7 +64,7 @@ def fill(v, k, centre):
 
 
 @kernel
-def product(x, y):
+def product(x: np.ndarray, y: np.ndarray) -> float:
     """Sum of x * y, both (m,), in four running sums, to which further zeros add no bit."""
     a = 0.0
     b = 0.0
@@ -72,15 +88,16 @@ def product(x, y):
 
 
 @kernel
-def scaled(v, k, centre, inverse, typical, large, z):
+def scaled(v: np.ndarray, k: int, units: Units, z: np.ndarray) -> tuple[float, float]:
     """Row v (d,), without gaps, into z (d,): less the centres, in units, of norm about 1 and never large.
 
     Returns the norm before it is divided by the typical one, and what it is divided by.
     """
+    centre, inverse, large = units.centre, units.inverse, units.large
     for j in range(v.shape[0]):
         z[j] = min(max((v[j] - centre[k, j]) * inverse[k, j], -FAR), FAR)
     norm = math.sqrt(product(z, z))
-    by = typical[k]
+    by = units.typical[k]
     if norm > BEYOND * large[k]:
         by = by * (norm / (BEYOND * large[k])) if by > 0.0 else norm
     factor = 1.0 / by if by > 0.0 else 0.0
@@ -90,7 +107,7 @@ def scaled(v, k, centre, inverse, typical, large, z):
 
 
 @kernel
-def follow_norm(norm, k, arrived, typical, large, run):
+def follow_norm(norm: float, k: int, arrived: int, typical: np.ndarray, large: np.ndarray, run: np.ndarray) -> None:
     """One step of the typical norm, a running median, and of the large one, a running .9-quantile.
 
     A long run on one side of the median makes its steps larger.
@@ -111,18 +128,18 @@ def follow_norm(norm, k, arrived, typical, large, run):
 
 
 @kernel
-def begin_column(x, k, j, origin, count, low, high, middle, centre):
+def begin_column(x: float, k: int, j: int, units: Units) -> None:
     """Column j begins with its first value x."""
-    origin[k, j] = x
-    low[k, j] = 0.0
-    high[k, j] = 0.0
-    middle[k, j] = 0.0
-    centre[k, j] = 0.0
-    count[k, j] = 1
+    units.origin[k, j] = x
+    units.low[k, j] = 0.0
+    units.high[k, j] = 0.0
+    units.middle[k, j] = 0.0
+    units.centre[k, j] = 0.0
+    units.count[k, j] = 1
 
 
 @kernel
-def learn_range(v, k, j, low, high):
+def learn_range(v: float, k: int, j: int, low: np.ndarray, high: np.ndarray) -> float:
     """The range of column j, which one value can at most double, learns v. Returns it."""
     top = high[k, j]
     bottom = low[k, j]
@@ -142,7 +159,7 @@ def learn_range(v, k, j, low, high):
 
 
 @kernel
-def learn_mean(v, size, k, j, count, middle):
+def learn_mean(v: float, size: float, k: int, j: int, count: np.ndarray, middle: np.ndarray) -> None:
     """The clipped mean of column j, of range `size`, learns v."""
     n = count[k, j] + 1
     count[k, j] = n
@@ -153,19 +170,20 @@ def learn_mean(v, size, k, j, count, middle):
 
 
 @kernel
-def start_column(k, j, started, origin, count, low, high, middle, centre):
+def start_column(k: int, j: int, started: np.ndarray, units: Units) -> None:
     """Column j begins with what is known of it. started: (5, d), origin, low, high, mean, their weight in records."""
-    origin[k, j] = started[0, j]
-    low[k, j] = started[1, j]
-    high[k, j] = started[2, j]
-    middle[k, j] = started[3, j]
-    centre[k, j] = started[3, j]
-    count[k, j] = int(started[4, j])
+    units.origin[k, j] = started[0, j]
+    units.low[k, j] = started[1, j]
+    units.high[k, j] = started[2, j]
+    units.middle[k, j] = started[3, j]
+    units.centre[k, j] = started[3, j]
+    units.count[k, j] = int(started[4, j])
 
 
 @kernel
-def renew(k, count, low, high, unit, inverse, spare):
+def renew(k: int, units: Units, spare: np.ndarray) -> None:
     """Units of all columns from their ranges; as long as nothing has moved all are at 0. spare: (d,) scratch."""
+    count, low, high, unit, inverse = units.count, units.low, units.high, units.unit, units.inverse
     unit[k] = median_range(k, count, low, high, spare)
     share_units(k, FACTOR, count, low, high, unit, inverse)
     if not unit[k] > 0.0:

@@ -4,33 +4,55 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from clipdetect.components import Params, Rows, Spec, State, Threshold
+from clipdetect.components import Params, RawArrays, Rows, Spec, State, Threshold, Verdicts
 from clipdetect.jit import kernel
 from clipdetect.numerics.rounding import six_digits
 
 __all__ = ["Budget"]
 
 UNITS = {"distance": 1.0, "residual": 12.0}  # raw score that is one of evidence; 4.3 deviations then are a flag
-# Numbers that were chosen rather than derived; the kernel gets them as an array, in this order.
-CONSTANTS = {
-    "hold": 100.0,  # records in which what was reported last fades to 37%
-    "more": 0.5,  # by what part evidence must exceed what is left of it
-    "price": 0.1,  # of each alarm remembered, in shares of the evidence that the first one needed
-    "memory": 2.0,  # of an alarm, in records times the rate
-    "limit": 0.3,  # score from which on a report is a flag
-}
-HOLD, MORE, PRICE, MEMORY, LIMIT = range(len(CONSTANTS))
+
+
+class BudgetConstants(NamedTuple):
+    """Numbers that were chosen rather than derived."""
+
+    hold: float = 100.0  # records in which what was reported last fades to 37%
+    more: float = 0.5  # by what part evidence must exceed what is left of it
+    price: float = 0.1  # of each alarm remembered, in shares of the evidence that the first one needed
+    memory: float = 2.0  # of an alarm, in records times the rate
+    limit: float = 0.3  # score from which on a report is a flag
+
+
+class BudgetState(NamedTuple):
+    """The arrays of all keys: axis 0 the key."""
+
+    peak: np.ndarray  # (K,) what is left of the evidence last reported
+    alarms: np.ndarray  # (K,) what is left of the alarms
+
+
+class BudgetParameters(NamedTuple):
+    """The settings."""
+
+    unit: float  # raw score that is an evidence of 1
+    keep: float  # what is left of an alarm after one record
+    fade: float  # what is left of a report after one record
+    more: float  # as in `BudgetConstants`, like the next two
+    price: float
+    limit: float
 
 
 @kernel
-def step(raw, slots, learn, unit, keep, fade, c, peak, alarms, score, flag):
-    """Score and flag each raw value, then learn it. raw, slots, learn, score, flag: (n,); peak, alarms: (K,).
-
-    keep, fade: what is left of an alarm, and of a report, after one record. peak: what is left of the last report.
-    """
+def step(rows: RawArrays, parameters: BudgetParameters, state: BudgetState, out: Verdicts) -> None:
+    """Score and flag each raw value, then learn it."""
+    raw, slots, learn = rows.raw, rows.slots, rows.learn
+    unit, keep, fade = parameters.unit, parameters.keep, parameters.fade
+    more, price, limit = parameters.more, parameters.price, parameters.limit
+    peak, alarms = state.peak, state.alarms
+    score, flag = out.score, out.flag
     for i in range(raw.shape[0]):
         if math.isnan(raw[i]):
             continue
@@ -39,10 +61,10 @@ def step(raw, slots, learn, unit, keep, fade, c, peak, alarms, score, flag):
         held = peak[k] * fade if peak[k] > 1e-9 else 0.0
         left = alarms[k] * keep
         score[i] = 0.0
-        news = evidence > held * (1.0 + c[MORE])
+        news = evidence > held * (1.0 + more)
         if news:
-            score[i] = six_digits(1.0 - math.exp(-min(evidence / (1.0 + c[PRICE] * left), 700.0)))
-            flag[i] = 1 if score[i] >= c[LIMIT] else 0
+            score[i] = six_digits(1.0 - math.exp(-min(evidence / (1.0 + price * left), 700.0)))
+            flag[i] = 1 if score[i] >= limit else 0
         if learn[i]:
             alarms[k] = left + flag[i]
             peak[k] = evidence if news else held
@@ -83,16 +105,16 @@ class Budget(Threshold):
     """
 
     calibrated = False
+    state_class = BudgetState
     scale_free = False  # what is not news has a score of 0, however strange
 
-    def __init__(self, limit: float = CONSTANTS["limit"], unit: float = 0.0) -> None:
+    def __init__(self, limit: float = BudgetConstants().limit, unit: float = 0.0) -> None:
         if not 0.0 < limit < 1.0:
             raise ValueError(f"limit must be between 0 and 1, got {limit}")
         if not 0.0 <= unit < math.inf:
             raise ValueError(f"unit must be > 0, or 0 for its own choice, got {unit}")
         self.limit, self.unit = limit, unit
-        self.constants = np.array(list(CONSTANTS.values()))
-        self.constants[LIMIT] = limit
+        self.constants = BudgetConstants(limit=limit)
 
     def check(self, params: Params) -> None:
         super().check(params)
@@ -101,24 +123,27 @@ class Budget(Threshold):
 
     def bind(self, fields: Sequence[str], params: Params) -> None:
         super().bind(fields, params)
-        self._keep = math.exp(-params.rate / float(self.constants[MEMORY]))
-        self._fade = math.exp(-1.0 / float(self.constants[HOLD]))
-        self._unit = float(self.unit or UNITS[params.raw_kind])
+        c = self.constants
+        self._parameters = BudgetParameters(
+            unit=float(self.unit or UNITS[params.raw_kind]),
+            keep=math.exp(-params.rate / c.memory),
+            fade=math.exp(-1.0 / c.hold),
+            more=c.more,
+            price=c.price,
+            limit=c.limit,
+        )
 
     def state_spec(self, n_features: int) -> Spec:
         return dict.fromkeys(("peak", "alarms"), ((), np.float64))
 
-    def step(self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-        score, flag = np.full(len(raw), np.nan), np.zeros(len(raw), np.int8)
-        self.run(
-            step, len(raw), raw, slots, rows.learn, self._unit, self._keep, self._fade, self.constants,
-            *[state[name] for name in self.state_spec(0)], score, flag,
-        )  # fmt: skip
-        return score, flag
+    def step(self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows) -> Verdicts:
+        out = Verdicts.none(len(raw))
+        self.run(step, len(raw), RawArrays(raw, slots, rows.learn), self._parameters, self.state_arrays(state), out)
+        return out
 
     def limits(self, state: State, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        c = self.constants
-        held = self._fade * state["peak"][slots]
-        price = 1.0 + c[PRICE] * self._keep * state["alarms"][slots]
-        high = self._unit * np.maximum(held * (1.0 + c[MORE]), -math.log1p(-c[LIMIT]) * price)
+        p = self._parameters
+        held = p.fade * state["peak"][slots]
+        price = 1.0 + p.price * p.keep * state["alarms"][slots]
+        high = p.unit * np.maximum(held * (1.0 + p.more), -math.log1p(-p.limit) * price)
         return (-high if self.signed else np.full(len(slots), np.nan)), high

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from clipdetect.components import Params, Rows, Spec, State, Threshold
+from clipdetect.components import Params, RawArrays, Rows, Spec, State, Threshold, Verdicts
 from clipdetect.jit import kernel
-from clipdetect.numerics.combine import PACE, centred, positive, recentre
+from clipdetect.numerics.combine import PACE, Centre, centred, positive, recentre
 from clipdetect.numerics.confidence_sequence import NEVER, first_times, most_above, records_needed
 from clipdetect.numerics.rounding import six_digits
 
@@ -24,8 +24,49 @@ LEAST_SLOPE, MOST_SLOPE = 0.3, 100.0  # decades of probability for one of ln raw
 TINY = 1e-300
 
 
+class ConfidenceState(NamedTuple):
+    """The arrays of all keys: axis 0 the key; of the next four axis 1 is the generation."""
+
+    top: np.ndarray  # (K, 2, kept) the largest raw scores, largest first
+    given: np.ndarray  # (K, 2) int64, records of the generation
+    fewest: np.ndarray  # (K, 2) int64, records above the quantile that are not too few
+    most: np.ndarray  # (K, 2) int64, records above it that are not too many
+    lead: np.ndarray  # (K,) int64, the generation that decides
+    seen: np.ndarray  # (K, BLOCKS) int64, records of the block
+    above: np.ndarray  # (K, BLOCKS, 2) int64, those above the lower and the upper end
+    reference: np.ndarray  # (K, BLOCKS, 2) these ends, as they were when the block began
+    location: np.ndarray  # (K, 1) see `combine`
+    spread: np.ndarray  # (K, 1) see `combine`
+    judged: np.ndarray  # (K,) int64, records that location and spread have learned
+
+
+class ConfidenceTimes(NamedTuple):
+    """When a count of records above is surprising in a generation."""
+
+    many: np.ndarray  # (kept + 1,) int64, k of them are too many before many[k] records
+    few: np.ndarray  # (kept + 1,) int64, and too few from few[k] on
+
+
+class ConfidenceBlockTimes(NamedTuple):
+    """And when it is in a block."""
+
+    patience: int  # records above the limit within a block before a shift upwards is believed
+    lengths: np.ndarray  # (BLOCKS,) int64, records of a block
+    many: np.ndarray  # (BLOCKS, counts) int64
+    few: np.ndarray  # (BLOCKS, counts) int64
+
+
+class ConfidenceParameters(NamedTuple):
+    """The settings."""
+
+    placed: bool  # whether raw scores have a zero of their own
+    pace: float  # rate of location and spread
+    start: int  # raw scores before the first score
+    half: int  # records of a generation at which the next one begins; it takes over at twice as many
+
+
 @kernel
-def at_or_above(x, k, g, n, top):
+def at_or_above(x: float, k: int, g: int, n: int, top: np.ndarray) -> int:
     """How many of the n kept values are >= x. top: (K, 2, kept), largest first."""
     low = 0
     high = n
@@ -39,7 +80,7 @@ def at_or_above(x, k, g, n, top):
 
 
 @kernel
-def size(x, k, placed, location, spread, judged):
+def size(x: float, k: int, placed: bool, location: np.ndarray, spread: np.ndarray, judged: np.ndarray) -> float:
     """The positive form of a raw score: itself, or where it has no zero, its centred form."""
     if placed:
         return max(x, 0.0)
@@ -47,19 +88,20 @@ def size(x, k, placed, location, spread, judged):
 
 
 @kernel
-def score_of(x, k, g, kept, placed, top, given, location, spread, judged):
+def score_of(x: float, k: int, g: int, placed: bool, top: np.ndarray, given: np.ndarray, centre: Centre) -> float:
     """-log10 of the share of generation g at or above x: exact at the kept values, on a log axis between and beyond.
 
     Below the smallest kept value it falls in proportion to the positive form of x, which only keeps the order.
     """
-    n = min(given[k, g], kept)
+    location, spread, judged = centre.location, centre.spread, centre.judged
+    n = min(given[k, g], top.shape[2])
     total = given[k, g] + 1.0
     y = size(x, k, placed, location, spread, judged)
     below = at_or_above(x, k, g, n, top)  # the first kept value under x, if any
     if below > 0 and top[k, g, below - 1] == x:
         return math.log10(total / below)
     if below == n:
-        least = size(top[k, g, n - 1], k, placed, location, spread, judged)
+        least = size(top[k, g, n - 1], k, placed, location, spread, judged) if n > 0 else 0.0
         return math.log10(total / n) * (y / least) if least > 0.0 else 0.0
     under = top[k, g, below]
     share = math.log10(total / at_or_above(under, k, g, n, top))
@@ -79,8 +121,19 @@ def score_of(x, k, g, kept, placed, top, given, location, spread, judged):
 
 
 @kernel
-def insert(x, k, g, kept, many, few, top, given, fewest, most):
-    """Put x among the largest of generation g, and bring its ranks up to date. fewest, most: (K, 2)."""
+def insert(
+    x: float,
+    k: int,
+    g: int,
+    top: np.ndarray,
+    given: np.ndarray,
+    fewest: np.ndarray,
+    most: np.ndarray,
+    times: ConfidenceTimes,
+) -> None:
+    """Put x among the largest of generation g, and bring its ranks up to date. The arrays are the state's."""
+    many, few = times.many, times.few
+    kept = top.shape[2]
     n = min(given[k, g], kept)
     given[k, g] += 1
     if n < kept or x > top[k, g, n - 1]:
@@ -96,31 +149,35 @@ def insert(x, k, g, kept, many, few, top, given, fewest, most):
 
 
 @kernel
-def clear(k, g, given, fewest, most):
-    """Make generation g of key k an empty one."""
+def clear(k: int, g: int, given: np.ndarray, fewest: np.ndarray, most: np.ndarray) -> None:
+    """Make generation g of key k an empty one. given, fewest, most: (K, 2)."""
     given[k, g] = 0
     fewest[k, g] = 0
     most[k, g] = 0
 
 
 @kernel
-def upper(k, g, top, fewest):
-    """The largest value that can be the quantile: above it is an anomaly."""
+def upper(k: int, g: int, top: np.ndarray, fewest: np.ndarray) -> float:
+    """The largest value that can be the quantile: above it is an anomaly. top: (K, 2, kept); fewest: (K, 2)."""
     return top[k, g, fewest[k, g] - 1] if fewest[k, g] > 0 else math.inf
 
 
 @kernel
-def lower(k, g, kept, top, given, most):
-    """The smallest value that can be the quantile: at or below it is none."""
-    return top[k, g, most[k, g]] if most[k, g] < min(given[k, g], kept) else -math.inf
+def lower(k: int, g: int, top: np.ndarray, given: np.ndarray, most: np.ndarray) -> float:
+    """The smallest value that can be the quantile: at or below it is none. given, most: (K, 2)."""
+    return top[k, g, most[k, g]] if most[k, g] < min(given[k, g], top.shape[2]) else -math.inf
 
 
 @kernel
-def shifted(x, k, low, high, patience, lengths, many, few, seen, above, reference):
+def shifted(
+    x: float, k: int, low: float, high: float, seen: np.ndarray, above: np.ndarray, reference: np.ndarray,
+    times: ConfidenceBlockTimes,
+) -> bool:  # fmt: skip
     """Whether some block of recent records cannot have the quantile that was known when it began.
 
-    lengths: (b,); many, few: (b, counts); seen: (K, b); above, reference: (K, b, 2) for the lower and upper end.
+    low, high: the ends known now; the arrays are the state's.
     """
+    patience, lengths, many, few = times.patience, times.lengths, times.many, times.few
     found = False
     last = many.shape[1] - 1
     for b in range(lengths.shape[0]):
@@ -148,25 +205,29 @@ def shifted(x, k, low, high, patience, lengths, many, few, seen, above, referenc
 
 @kernel
 def step(
-    raw, slots, learn, placed, pace, start, half, patience, many, few, lengths, block_many, block_few,
-    top, given, fewest, most, lead, seen, above, reference, location, spread, judged, score, flag,
-):  # fmt: skip
-    """Score and decide each raw value, then learn it. raw, slots, learn, score, flag: (n,); the rest (K, ...).
-
-    half: records of a generation at which the next one begins; it takes over at twice as many.
-    """
-    kept = top.shape[2]
+    rows: RawArrays, parameters: ConfidenceParameters, times: ConfidenceTimes, block_times: ConfidenceBlockTimes,
+    state: ConfidenceState, out: Verdicts,
+) -> None:  # fmt: skip
+    """Score and decide each raw value, then learn it."""
+    raw, slots, learn = rows.raw, rows.slots, rows.learn
+    placed, pace, start = parameters.placed, parameters.pace, parameters.start
+    half = parameters.half
+    top, given, fewest, most = state.top, state.given, state.fewest, state.most
+    lead, seen, above, reference = state.lead, state.seen, state.above, state.reference
+    location, spread, judged = state.location, state.spread, state.judged
+    centre = Centre(location, spread, judged)
+    score, flag = out.score, out.flag
     for i in range(raw.shape[0]):
         if not math.isfinite(raw[i]):
             continue
         k = slots[i]
         x = min(max(raw[i], -1e300), 1e300)
         g = lead[k]
-        low = lower(k, g, kept, top, given, most)
+        low = lower(k, g, top, given, most)
         high = upper(k, g, top, fewest)
         source = g if given[k, g] >= start else 1 - g  # just after a shift: the values from before it
         if given[k, source] >= start:
-            score[i] = six_digits(max(score_of(x, k, source, kept, placed, top, given, location, spread, judged), 0.0))
+            score[i] = six_digits(max(score_of(x, k, source, placed, top, given, centre), 0.0))
             if x > high:
                 flag[i] = 1
             elif x > low:
@@ -176,19 +237,19 @@ def step(
         if not placed:
             recentre(x, k, 0, pace, location, spread, judged)
             judged[k] += 1
-        if shifted(x, k, low, high, patience, lengths, block_many, block_few, seen, above, reference):
-            for b in range(lengths.shape[0]):
+        if shifted(x, k, low, high, seen, above, reference, block_times):
+            for b in range(BLOCKS):
                 seen[k, b] = 0
                 above[k, b, 0] = 0
                 above[k, b, 1] = 0
             lead[k] = 1 - g
             clear(k, 1 - g, given, fewest, most)
             continue
-        insert(x, k, g, kept, many, few, top, given, fewest, most)
+        insert(x, k, g, top, given, fewest, most, times)
         if given[k, g] == half:
             clear(k, 1 - g, given, fewest, most)
         elif given[k, g] > half:
-            insert(x, k, 1 - g, kept, many, few, top, given, fewest, most)
+            insert(x, k, 1 - g, top, given, fewest, most, times)
             if given[k, g] >= 2 * half:
                 lead[k] = 1 - g
                 clear(k, g, given, fewest, most)
@@ -267,6 +328,7 @@ class Confidence(Threshold):
 
     takes = ("distance", "level")
     abstains = True
+    state_class = ConfidenceState
 
     def __init__(
         self,
@@ -299,18 +361,16 @@ class Confidence(Threshold):
     def _tables(self, rate: float) -> None:
         """First times for a generation and for the blocks, and how many records a generation lives."""
         many, few = first_times(self.bound, rate, self.alpha, self.kept + 1, NEVER - 1)
-        self._many, self._few = many, few
+        self._times = ConfidenceTimes(many, few)
         lives = int(min(self.horizon, many[self.kept] - 1))
         self._half = max(lives // 2, 1)
         ratio = (max(lives, SHORTEST) / SHORTEST) ** (1.0 / (BLOCKS - 1))
-        self._lengths = np.array([round(SHORTEST * ratio**b) for b in range(BLOCKS)], np.int64)
-        alphas = [self.alpha * n / (BLOCKS * self._lengths[-1]) for n in self._lengths.tolist()]
-        width = 2 + max(most_above(self.bound, rate, a, n) for a, n in zip(alphas, self._lengths.tolist(), strict=True))
-        pairs = [
-            first_times(self.bound, rate, a, width, n) for a, n in zip(alphas, self._lengths.tolist(), strict=True)
-        ]
-        self._block_many = np.array([pair[0] for pair in pairs])
-        self._block_few = np.array([pair[1] for pair in pairs])
+        lengths = np.array([round(SHORTEST * ratio**b) for b in range(BLOCKS)], np.int64)
+        alphas = [self.alpha * n / (BLOCKS * lengths[-1]) for n in lengths.tolist()]
+        width = 2 + max(most_above(self.bound, rate, a, n) for a, n in zip(alphas, lengths.tolist(), strict=True))
+        pairs = [first_times(self.bound, rate, a, width, n) for a, n in zip(alphas, lengths.tolist(), strict=True)]
+        block_many, block_few = (np.array([pair[side] for pair in pairs]) for side in range(2))
+        self._block_times = ConfidenceBlockTimes(int(self.patience), lengths, block_many, block_few)
 
     def check(self, params: Params) -> None:
         super().check(params)
@@ -352,22 +412,26 @@ class Confidence(Threshold):
             "judged": ((), np.int64),
         }
 
-    def step(self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-        n = len(raw)
-        score, flag = np.full(n, np.nan), np.zeros(n, np.int8)
+    def step(self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows) -> Verdicts:
+        out = Verdicts.none(len(raw))
+        parameters = ConfidenceParameters(
+            placed=self.params.raw_kind != "level",
+            pace=PACE[self.params.steady],
+            start=min(self.params.warmup, START),
+            half=self._half,
+        )
         self.run(
-            step, n, raw, slots, rows.learn, self.params.raw_kind != "level", PACE[self.params.steady],
-            min(self.params.warmup, START), self._half, int(self.patience), self._many, self._few, self._lengths,
-            self._block_many, self._block_few,
-            *[state[name] for name in self.state_spec(0)], score, flag,
+            step, len(raw), RawArrays(raw, slots, rows.learn), parameters, self._times, self._block_times,
+            self.state_arrays(state), out,
         )  # fmt: skip
-        return score, flag
+        return out
 
     def limits(self, state: State, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where it would flag, not where it would abstain."""
         low, high = np.full(len(slots), np.nan), np.full(len(slots), np.nan)
+        own = self.state_arrays(state)
         for i, slot in enumerate(slots.tolist()):
-            limit = upper(slot, int(state["lead"][slot]), state["top"], state["fewest"])
+            limit = upper(slot, int(own.lead[slot]), own.top, own.fewest)
             if math.isfinite(limit):
                 high[i] = limit
                 if self.signed:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from clipdetect.components import Rows, Spec, State, Threshold, child_state
+from clipdetect.components import RawArrays, Rows, Spec, State, Threshold, Verdicts, child_state
 from clipdetect.jit import kernel
 from clipdetect.numerics.pinball import pinball
 from clipdetect.numerics.rounding import six_digits
@@ -19,8 +20,26 @@ TOP = 1e300  # of the raw scores
 FINE = 1 << 30  # doubles between the ends of the search for a raw limit: 2e-7 of it
 
 
+class ConformalState(NamedTuple):
+    """The arrays of all keys: axis 0 the key."""
+
+    moved: np.ndarray  # (K,) how far the limit is from the one asked for [decades]
+
+
+class ConformalParameters(NamedTuple):
+    """The settings."""
+
+    rate: float  # wanted share of flags
+    gamma: float  # how far a flag moves the limit, > 0 [decades]
+    rise: float  # how far the limit may be above the one asked for, > 0 [decades]
+    lull: float  # how far below it scores of 0, which are never flagged, can take the limit [decades]
+    wanted: float  # the limit asked for: -log10 of the rate
+    under: float  # the last six-digit number below `wanted`
+    over: float  # the first six-digit number from `wanted` on
+
+
 @kernel
-def shifted(s, at, wanted, overdrawn):
+def shifted(s: float, at: float, wanted: float, overdrawn: bool) -> float:
     """Score s >= 0 moved so that `at` becomes `wanted`: in proportion below, by the difference from there on.
 
     Overdrawn, every score stays below `wanted`, in its order.
@@ -34,13 +53,17 @@ def shifted(s, at, wanted, overdrawn):
 
 
 @kernel
-def step(given, slots, learn, rate, gamma, rise, lull, wanted, under, over, moved, score, flag):
-    """Judge each score by its key's limit, then move the limit. given, slots, learn: (n,); moved: (K,).
+def step(
+    given: np.ndarray, rows: RawArrays, parameters: ConformalParameters, state: ConformalState, out: Verdicts
+) -> None:
+    """Judge each score by its key's limit, then move the limit. given: (n,) scores of the inner threshold.
 
-    score: (n,) to be filled. flag: (n,), 2 where the inner threshold abstains, which counts for nothing.
-    lull: how far below `wanted` scores of 0, which are never flagged, can take the limit.
-    under, over: the last six-digit number below `wanted` and the first from it on.
+    out: with flag 2 where the inner threshold abstains, which counts for nothing.
     """
+    slots, learn = rows.slots, rows.learn
+    rate, gamma, rise, lull = parameters.rate, parameters.gamma, parameters.rise, parameters.lull
+    wanted, under, over = parameters.wanted, parameters.under, parameters.over
+    moved, score, flag = state.moved, out.score, out.flag
     for i in range(given.shape[0]):
         s = given[i]
         if math.isnan(s):
@@ -112,6 +135,8 @@ class Conformal(Threshold):
        NeurIPS 2023.
     """
 
+    state_class = ConformalState
+
     def __init__(self, of: Threshold = "tail", gamma: float = 0.1, rise: float = 2.0) -> None:  # type: ignore[assignment]
         if not isinstance(of, Threshold):
             raise ValueError(f"of must be a threshold, got {of!r}; clipdetect.registry.build makes one from a name")
@@ -127,16 +152,15 @@ class Conformal(Threshold):
     def state_spec(self, n_features: int) -> Spec:
         return {"moved": ((), np.float64)}
 
-    def step(self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    def step(self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows) -> Verdicts:
         given, inner = self.of.step(child_state(state, "of"), slots, raw, rows)
         wanted = -math.log10(self.params.rate)
-        score, flag = np.full(len(raw), np.nan), np.where(inner == 2, inner, 0).astype(np.int8)
-        under, over = _around(wanted)
-        self.run(
-            step, len(raw), given, slots, rows.learn, self.params.rate, float(self.gamma), float(self.rise),
-            min(LULL, wanted), wanted, under, over, state["moved"], score, flag,
-        )  # fmt: skip
-        return score, flag
+        out = Verdicts(np.full(len(raw), np.nan), np.where(inner == 2, inner, 0).astype(np.int8))
+        parameters = ConformalParameters(
+            float(self.params.rate), float(self.gamma), float(self.rise), min(LULL, wanted), wanted, *_around(wanted)
+        )
+        self.run(step, len(raw), given, RawArrays(raw, slots, rows.learn), parameters, self.state_arrays(state), out)
+        return out
 
     def limits(self, state: State, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         wanted = -math.log10(self.params.rate)
@@ -152,7 +176,9 @@ class Conformal(Threshold):
         """
         n = len(slots)
         nothing = np.full(n, np.nan)
-        rows = Rows(np.full((n, len(self.fields)), np.nan), nothing, nothing, np.zeros(n, bool), np.zeros(n, bool))
+        rows = Rows(
+            np.full((n, len(self.fields)), np.nan), nothing, nothing.copy(), np.zeros(n, bool), np.zeros(n, bool)
+        )
 
         def reaches(places: np.ndarray) -> np.ndarray:
             raw = self.of.prepared(_double(places))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from clipdetect.components import Params, Rows, Spec, State, Threshold
+from clipdetect.components import Params, RawArrays, Rows, Spec, State, Threshold, Verdicts
 from clipdetect.jit import kernel
 from clipdetect.numerics.rounding import six_digits
 
@@ -22,14 +23,32 @@ LEAST_SHARE = 0.05  # of a record of a busy source that is flagged
 ORDER = 0.01  # of a decade for each decade of the raw score: keeps the order where counts do not tell
 
 
+class CountedState(NamedTuple):
+    """The arrays of all keys: axis 0 the key."""
+
+    bins: np.ndarray  # (K, BINS) records by raw score, in the unit of `weight`
+    groups: np.ndarray  # (K, PARTS) sums of as many bins each
+    weight: np.ndarray  # (K,) what a record counts for by now, 0 at first for 1
+    total: np.ndarray  # (K,) sum of the bins
+
+
+class CountedParameters(NamedTuple):
+    """The settings."""
+
+    prior: float  # what the prior counts for at first, > 0 [records]
+    horizon: float  # how many records are remembered, > 1 [records]
+    limit: float  # score from which on a record is flagged
+
+
 @kernel
-def above(k, x, bins, groups):
-    """Counted weight at or above x >= 0, linear within a bin. bins: (K, BINS), groups: (K, PARTS) their sums."""
+def above(state: CountedState, k: int, x: float) -> float:
+    """Counted weight at or above x >= 0, linear within a bin."""
+    bins, groups = state.bins, state.groups
     place = x / WIDTH
     if place >= BINS:
         return 0.0
     at = int(place)
-    total = bins[k, at] * (at + 1.0 - place)
+    total: float = bins[k, at] * (at + 1.0 - place)
     group = at // PARTS
     for i in range(at + 1, (group + 1) * PARTS):
         total += bins[k, i]
@@ -39,11 +58,12 @@ def above(k, x, bins, groups):
 
 
 @kernel
-def score_of(k, x, prior, bins, groups, weight, total):
+def score_of(state: CountedState, k: int, x: float, prior: float) -> float:
     """-log10 of the share of records with at least x decades of evidence, the prior's records among them."""
+    weight = state.weight
     unit = weight[k] if weight[k] > 0.0 else 1.0
-    counted = above(k, x, bins, groups) / unit
-    seen = total[k] / unit
+    counted = above(state, k, x) / unit
+    seen = state.total[k] / unit
     prior *= prior / (prior + seen)  # what the prior is worth by now
     whole = prior + seen
     expected = math.log10(prior) - x + math.log10(1.0 + x * LN10)  # of the prior's records, in decades
@@ -57,17 +77,18 @@ def score_of(k, x, prior, bins, groups, weight, total):
 
 
 @kernel
-def step(raw, slots, learn, share, prior, horizon, limit, bins, groups, weight, total, score, flag):
-    """Score each raw value, then count it. raw, slots, learn, score, flag: (n,); the rest (K, ...).
-
-    share: (n,) what a flagged record counts for.
-    """
+def step(rows: RawArrays, share: np.ndarray, parameters: CountedParameters, state: CountedState, out: Verdicts) -> None:
+    """Score each raw value, then count it. share: (n,) what a flagged record counts for."""
+    raw, slots, learn = rows.raw, rows.slots, rows.learn
+    prior, horizon, limit = parameters.prior, parameters.horizon, parameters.limit
+    bins, groups, weight, total = state.bins, state.groups, state.weight, state.total
+    score, flag = out.score, out.flag
     for i in range(raw.shape[0]):
         if not math.isfinite(raw[i]):
             continue
         k = slots[i]
         x = min(max(raw[i], 0.0), 1e300)
-        score[i] = six_digits(score_of(k, x, prior, bins, groups, weight, total))
+        score[i] = six_digits(score_of(state, k, x, prior))
         flag[i] = 1 if score[i] >= limit else 0
         if not learn[i]:
             continue
@@ -119,6 +140,7 @@ class Counted(Threshold):
     """
 
     takes = ("distance", "level")
+    state_class = CountedState
 
     def __init__(self, prior: float = 1000.0, horizon: float = 10000.0, counter: str = "") -> None:
         if not prior > 0.0:
@@ -142,13 +164,9 @@ class Counted(Threshold):
             "total": ((), np.float64),
         }
 
-    def step(self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-        score, flag = np.full(len(raw), np.nan), np.zeros(len(raw), np.int8)
-        arrays = [state[name] for name in ("bins", "groups", "weight", "total")]
-        limit = -math.log10(self.params.rate)
+    def step(self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows) -> Verdicts:
+        out = Verdicts.none(len(raw))
+        parameters = CountedParameters(float(self.prior), float(self.horizon), -math.log10(self.params.rate))
         share = np.ones(len(raw)) if self._counter < 0 else 1.0 / np.fmax(rows.X[:, self._counter], 1.0)
-        self.run(
-            step, len(raw), raw, slots, rows.learn, share, float(self.prior), float(self.horizon), limit, *arrays,
-            score, flag,
-        )  # fmt: skip
-        return score, flag
+        self.run(step, len(raw), RawArrays(raw, slots, rows.learn), share, parameters, self.state_arrays(state), out)
+        return out

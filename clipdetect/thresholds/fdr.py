@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
-from clipdetect.components import Rows, Spec, State, Threshold, child_state
+from clipdetect.components import RawArrays, Rows, Spec, State, Threshold, Verdicts, child_state
 from clipdetect.jit import kernel
 
 __all__ = ["Fdr"]
@@ -17,33 +18,56 @@ FASTEST = 10.0  # records; 10, 100 and 1000 together fall about like 1 / lag, as
 MOST_LAG = 60  # records; the waiting alarms are bits of one integer
 
 
+class FdrState(NamedTuple):
+    """The arrays of all keys: axis 0 the key."""
+
+    earned: np.ndarray  # (K, LADDER) decayed counts of past alarms
+    waiting: np.ndarray  # (K,) int64, alarms of the last `lag` records as bits
+
+
+class FdrParameters(NamedTuple):
+    """The settings."""
+
+    level: float  # wanted share of false alarms among all, in (0, 1)
+    smoothing: float  # alarms per memory that are taken for granted, > 0
+    memory: float  # records after which an alarm is forgotten
+    lag: int  # records that an alarm waits
+    knee: float  # score beyond which a decade counts for less
+    trust: float  # for how much, in (0, 1]
+
+
 @kernel
-def allowed(k, level, smoothing, memory, lag, earned):
-    """alpha, the largest p-value that is an alarm now. earned: (K, 3) decayed counts of past alarms."""
-    total = smoothing / memory
+def allowed(state: FdrState, k: int, parameters: FdrParameters) -> float:
+    """alpha, the largest p-value that is an alarm now."""
+    earned, memory = state.earned, parameters.memory
+    total = parameters.smoothing / memory
     keep = 1.0 - 1.0 / memory
     late = 1.0
-    for _ in range(lag + 1):
+    for _ in range(parameters.lag + 1):
         late *= keep
     length = FASTEST
     for m in range(LADDER):
         total += late / (LADDER * length) * earned[k, m]
         length *= 10.0
-    return level * total
+    return parameters.level * total
 
 
 @kernel
-def step(score, slots, learn, level, smoothing, memory, lag, knee, trust, earned, waiting, flag):
-    """Decide each score, then earn from alarms. score, slots, learn, flag: (n,); earned: (K, 3); waiting: (K,)."""
-    keep = 1.0 - 1.0 / memory
-    newest = 1 << lag
+def step(rows: RawArrays, parameters: FdrParameters, state: FdrState, out: Verdicts) -> None:
+    """Decide each score, then earn from alarms. out: with the scores of the threshold inside."""
+    slots, learn = rows.slots, rows.learn
+    knee, trust = parameters.knee, parameters.trust
+    earned, waiting = state.earned, state.waiting
+    score, flag = out.score, out.flag
+    keep = 1.0 - 1.0 / parameters.memory
+    newest = 1 << parameters.lag
     for i in range(score.shape[0]):
         if not math.isfinite(score[i]):
             continue
         k = slots[i]
         decades = score[i] if score[i] <= knee else knee + trust * (score[i] - knee)
         alarm = 0
-        if decades >= -math.log10(allowed(k, level, smoothing, memory, lag, earned)):
+        if decades >= -math.log10(allowed(state, k, parameters)):
             alarm = 1
         flag[i] = alarm
         if not learn[i]:
@@ -110,6 +134,8 @@ class Fdr(Threshold):
     .. [2] T. Zrnic, A. Ramdas, M. I. Jordan, "Asynchronous online testing of multiple hypotheses", JMLR 22, 2021.
     """
 
+    state_class = FdrState
+
     def __init__(
         self,
         of: Threshold = "tail",  # type: ignore[assignment]
@@ -139,30 +165,29 @@ class Fdr(Threshold):
         self.of = of
         self.level, self.memory, self.smoothing, self.lag = level, memory, smoothing, lag
         self.resolved, self.trust = resolved, trust
-        self._knee = math.log10(resolved)
+        self._parameters = FdrParameters(
+            float(level), float(smoothing), float(memory), int(lag), math.log10(resolved), float(trust)
+        )
 
     def state_spec(self, n_features: int) -> Spec:
         return {"earned": ((LADDER,), np.float64), "waiting": ((), np.int64)}
 
-    def step(self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    def step(self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows) -> Verdicts:
         score, _ = self.of.step(child_state(state, "of"), slots, self.of.prepared(raw), rows)
-        flag = np.zeros(len(raw), np.int8)
-        self.run(
-            step, len(raw), score, slots, rows.learn, float(self.level), float(self.smoothing), float(self.memory),
-            int(self.lag), self._knee, float(self.trust), state["earned"], state["waiting"], flag,
-        )  # fmt: skip
-        return score, flag
+        out = Verdicts(score, np.zeros(len(raw), np.int8))
+        self.run(step, len(raw), RawArrays(raw, slots, rows.learn), self._parameters, self.state_arrays(state), out)
+        return out
 
     def limits(self, state: State, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Those that the wrapped threshold has at the p-value allowed now."""
         low, high = np.full(len(slots), np.nan), np.full(len(slots), np.nan)
         inner, told = child_state(state, "of"), self.of.params
+        own, p = self.state_arrays(state), self._parameters
         try:
             for i, slot in enumerate(slots.tolist()):
-                alpha = allowed(slot, self.level, self.smoothing, self.memory, self.lag, state["earned"])
-                decades = -math.log10(alpha)
-                if decades > self._knee:
-                    decades = self._knee + (decades - self._knee) / self.trust
+                decades = -math.log10(allowed(own, slot, p))
+                if decades > p.knee:
+                    decades = p.knee + (decades - p.knee) / p.trust
                 self.of.params = replace(told, rate=10.0 ** -min(decades, 300.0))
                 low[i : i + 1], high[i : i + 1] = self.of.limits(inner, slots[i : i + 1])
         finally:

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from clipdetect.components import Rows, Spec, State, Threshold
+from clipdetect.components import Rows, Spec, State, Threshold, Verdicts
 from clipdetect.jit import kernel
 from clipdetect.numerics.rounding import six_digits
 
 __all__ = ["Fixed"]
 
 
+class FixedParameters(NamedTuple):
+    """The settings."""
+
+    signed: bool  # whether raw scores are residuals
+    limit: float  # raw score from which on a record is flagged
+
+
 @kernel
-def step(raw, signed, limit, score, flag):
-    """Score and flag each raw value. raw, score, flag: (n,)."""
+def step(raw: np.ndarray, parameters: FixedParameters, out: Verdicts) -> None:
+    """Score and flag each raw value. raw: (n,)."""
+    signed, limit = parameters.signed, parameters.limit
+    score, flag = out.score, out.flag
     for i in range(raw.shape[0]):
         if not math.isnan(raw[i]):
             size = abs(raw[i]) if signed else max(raw[i], 0.0)
@@ -55,10 +65,10 @@ class Fixed(Threshold):
     def state_spec(self, n_features: int) -> Spec:
         return {}
 
-    def step(self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-        score, flag = np.full(len(raw), np.nan), np.zeros(len(raw), np.int8)
-        self.run(step, len(raw), raw, self.signed, float(self.limit), score, flag)
-        return score, flag
+    def step(self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows) -> Verdicts:
+        out = Verdicts.none(len(raw))
+        self.run(step, len(raw), raw, FixedParameters(self.signed, float(self.limit)), out)
+        return out
 
     def limits(self, state: State, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         high = np.full(len(slots), float(self.limit))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from clipdetect.components import Params, Rows, Spec, State, Threshold
+from clipdetect.components import Params, RawArrays, Rows, Spec, State, Threshold, Verdicts
 from clipdetect.jit import kernel
 from clipdetect.numerics.combine import PACE, PLACED, change_after, learned_size, placed, unplaced
 from clipdetect.numerics.pinball import pinball
@@ -29,8 +30,40 @@ UNIT_RATE = 0.02  # of the unit: some 50 records; .01 flags 65 records of a step
 UNIT_CLIP = 2.0  # units; a larger record teaches the unit no more than this
 
 
+class QuantileState(NamedTuple):
+    """The arrays of all keys: axis 0 the key."""
+
+    places: np.ndarray  # (K, LEVELS) ln of the size beyond which the share of each level lies [ln units]
+    unit: np.ndarray  # (K,) the size that is 1, in raw scores; 0 = only zeros until now
+    sized: np.ndarray  # (K,) int64, sizes that the unit has learned
+    seen: np.ndarray  # (K,) int64, raw scores
+    zeros: np.ndarray  # (K,) int64, zeros before the first other
+    location: np.ndarray  # (K, 1) see `combine.placed`, like the next three
+    spread: np.ndarray  # (K, 1)
+    judged: np.ndarray  # (K,) int64
+    last: np.ndarray  # (K,)
+
+
+class QuantileParameters(NamedTuple):
+    """The settings."""
+
+    signed: bool  # whether raw scores are residuals
+    placing: float  # rate of location and spread
+    start: int  # raw scores before the first score
+    limit: float  # score from which on a record is flagged
+
+
+class QuantileLevels(NamedTuple):
+    """The tail levels, all (LEVELS,)."""
+
+    scores: np.ndarray  # -log10 of each
+    levels: np.ndarray  # share of records beyond
+    steps: np.ndarray  # of the place for one record beyond, in the end [ln units]
+    prior: np.ndarray  # the place in t(4) [ln units]
+
+
 @kernel
-def read(y, k, scores, places):
+def read(y: float, k: int, scores: np.ndarray, places: np.ndarray) -> float:
     """-log10 of the share of records beyond y >= 0 units; strictly rising, 0 at 0. scores: (9,); places: (K, 9)."""
     if not y > 0.0:
         return 0.0
@@ -47,7 +80,9 @@ def read(y, k, scores, places):
 
 
 @kernel
-def follow(g, k, flagged, levels, steps, places, seen):
+def follow(
+    g: float, k: int, flagged: bool, levels: np.ndarray, steps: np.ndarray, places: np.ndarray, seen: np.ndarray
+) -> None:
     """Move every level's place by one record at g = ln y. levels, steps: (9,); places: (K, 9)."""
     early = 0.5 / (seen[k] + 1.0)
     for j in range(LEVELS):
@@ -57,7 +92,7 @@ def follow(g, k, flagged, levels, steps, places, seen):
 
 
 @kernel
-def hold_young(k, levels, prior, places, seen):
+def hold_young(k: int, levels: np.ndarray, prior: np.ndarray, places: np.ndarray, seen: np.ndarray) -> None:
     """Levels with too few records yet: at least as far out as the prior's proportions put them beyond the others."""
     if levels[LEVELS - 1] * seen[k] >= RIPE:
         return
@@ -74,7 +109,7 @@ def hold_young(k, levels, prior, places, seen):
 
 
 @kernel
-def put_in_order(k, places):
+def put_in_order(k: int, places: np.ndarray) -> None:
     """The levels' places apart by at least `LEAST`, the rate's own unmoved."""
     for back in range(OWN):
         j = OWN - 1 - back
@@ -87,10 +122,15 @@ def put_in_order(k, places):
 
 @kernel
 def step(
-    raw, slots, learn, signed, placing, start, limit, scores, levels, steps, prior, places, unit, sized, seen, zeros,
-    location, spread, judged, last, score, flag,
-):  # fmt: skip
-    """Score, then learn. raw, slots, learn, score, flag: (n,); scores to prior: (9,); else (K, ...)."""
+    rows: RawArrays, parameters: QuantileParameters, tail: QuantileLevels, state: QuantileState, out: Verdicts
+) -> None:
+    """Score each raw value, then learn it."""
+    raw, slots, learn = rows.raw, rows.slots, rows.learn
+    signed, placing, start, limit = parameters.signed, parameters.placing, parameters.start, parameters.limit
+    scores, levels, steps, prior = tail.scores, tail.levels, tail.steps, tail.prior
+    places, unit, sized, seen, zeros = state.places, state.unit, state.sized, state.seen, state.zeros
+    location, spread, judged, last = state.location, state.spread, state.judged, state.last
+    score, flag = out.score, out.flag
     for i in range(raw.shape[0]):
         k = slots[i]
         e = raw[i]
@@ -192,6 +232,8 @@ class Quantile(Threshold):
     .. [1] R. Koenker, G. Bassett, "Regression quantiles", Econometrica 46, 1978.
     """
 
+    state_class = QuantileState
+
     def __init__(self, gamma: float = 0.05) -> None:
         if not 0.0 < gamma < math.inf:
             raise ValueError(f"gamma must be > 0, got {gamma}")
@@ -202,11 +244,12 @@ class Quantile(Threshold):
         rate = params.rate
         first = max(FIRST, math.sqrt(rate))
         inner = first * (rate / first) ** (np.arange(OWN) / OWN)
-        self._levels = np.concatenate([inner, rate * BEYOND ** np.arange(LEVELS - OWN)])
-        self._scores = -np.log10(self._levels)
-        self._scores[OWN] = -math.log10(rate)
-        self._steps = self.gamma * np.minimum(np.sqrt(rate / self._levels), 1.0)
-        self._prior = np.array([_place_in_t4(level) for level in self._levels.tolist()])
+        levels = np.concatenate([inner, rate * BEYOND ** np.arange(LEVELS - OWN)])
+        scores = -np.log10(levels)
+        scores[OWN] = -math.log10(rate)
+        steps = self.gamma * np.minimum(np.sqrt(rate / levels), 1.0)
+        prior = np.array([_place_in_t4(level) for level in levels.tolist()])
+        self._tail = QuantileLevels(scores, levels, steps, prior)
 
     def state_spec(self, n_features: int) -> Spec:
         return {
@@ -222,16 +265,14 @@ class Quantile(Threshold):
     def _start(self) -> int:
         return min(self.params.warmup, START)
 
-    def step(self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-        n = len(raw)
-        score, flag = np.full(n, np.nan), np.zeros(n, np.int8)
+    def step(self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows) -> Verdicts:
+        out = Verdicts.none(len(raw))
+        limit = -math.log10(self.params.rate)
+        parameters = QuantileParameters(self.signed, PACE[self.params.steady], self._start, limit)
         self.run(
-            step, n, raw, slots, rows.learn, self.signed, PACE[self.params.steady], self._start,
-            -math.log10(self.params.rate), self._scores, self._levels, self._steps, self._prior,
-            *[state[name] for name in self.state_spec(0)],
-            score, flag,
-        )  # fmt: skip
-        return score, flag
+            step, len(raw), RawArrays(raw, slots, rows.learn), parameters, self._tail, self.state_arrays(state), out
+        )
+        return out
 
     def limits(self, state: State, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         low, high = np.full(len(slots), np.nan), np.full(len(slots), np.nan)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
-from clipdetect.components import Component, Params, Rows, Spec, State, Threshold, child_state
+from clipdetect.components import Component, Params, RawArrays, Rows, Spec, State, Threshold, Verdicts, child_state
 from clipdetect.jit import kernel
 
 __all__ = ["Slices"]
@@ -30,28 +31,62 @@ FOLLOW = 0.2  # of a window's share, in the usual share
 LEAST_USUAL = 0.3  # below it too few flags are due to notice their absence
 
 
-@kernel
-def operating_point(k, rate, cap, horizon, weight, last, levels, tally):
-    """Probability up to which key k's next record is flagged. weight, last: (K,); levels, tally shared."""
-    own = weight[k] * math.exp((last[k] - tally[CLOCK] - 1.0) / horizon) + 1.0
-    everything = levels[TRAFFIC] * math.exp(-1.0 / horizon) + 1.0
-    point = levels[POINT] if levels[POINT] > 0.0 else 1.0
-    return min(cap, point * rate * (everything / own))
+class SlicesState(NamedTuple):
+    """The arrays of all keys: axis 0 the key."""
+
+    weight: np.ndarray  # (K,) the key's records, each fading over `horizon` records of all keys
+    last: np.ndarray  # (K,) int64, number of its last record among those of all keys
+    given: np.ndarray  # (K,) int64, its raw scores
+    debt: np.ndarray  # (K,) its flags less what its cap has allowed since
+    credit: np.ndarray  # (K,) what its next strange record counts for in the eyes of the guard, at most 1
+    spare: np.ndarray  # (K,) what it has saved up towards a flag in a hold, at most 1
+    hold: np.ndarray  # (K,) int64, number of the hold that `spare` is of, 0 = none
+
+
+class SlicesShared(NamedTuple):
+    """What all keys share; the places in both arrays are named at the top."""
+
+    levels: np.ndarray  # (4,) POINT, TRAFFIC, COUNTED, USUAL
+    tally: np.ndarray  # (14,) int64, the others
+
+
+class SlicesParameters(NamedTuple):
+    """The settings."""
+
+    warmup: int  # raw scores a key must have given before it is judged
+    rate: float  # wanted share of flags over all keys
+    cap: float  # largest share of a key's records that is flagged
+    burst: float  # flags of a key beyond that share
+    horizon: float  # records of all keys over which traffic is taken
+    window: int  # scored records of a window of the guard
+    patience: int  # records after which a hold or a silence ends
 
 
 @kernel
-def control(p, rate, cap, horizon, levels, tally):
+def operating_point(state: SlicesState, k: int, shared: SlicesShared, parameters: SlicesParameters) -> float:
+    """Probability up to which key k's next record is flagged."""
+    levels, horizon = shared.levels, parameters.horizon
+    own: float = state.weight[k] * math.exp((state.last[k] - shared.tally[CLOCK] - 1.0) / horizon) + 1.0
+    everything: float = levels[TRAFFIC] * math.exp(-1.0 / horizon) + 1.0
+    point: float = levels[POINT] if levels[POINT] > 0.0 else 1.0
+    return min(parameters.cap, point * parameters.rate * (everything / own))
+
+
+@kernel
+def control(p: float, shared: SlicesShared, parameters: SlicesParameters) -> None:
     """One step of the common level, so that the operating points met by records come to the rate on average."""
+    levels, tally, rate = shared.levels, shared.tally, parameters.rate
     tally[SCORED] += 1
-    most = rate / cap  # no step moves the level by more than a factor of e
-    size = max(min(STEPS / horizon, most), min(most, 1.0 / tally[SCORED]))
+    most = rate / parameters.cap  # no step moves the level by more than a factor of e
+    size = max(min(STEPS / parameters.horizon, most), min(most, 1.0 / tally[SCORED]))
     point = levels[POINT] if levels[POINT] > 0.0 else 1.0
     levels[POINT] = max(min(point * math.exp(size * (1.0 - p / rate)), 1.0), LEAST_POINT)
 
 
 @kernel
-def close_window(share, patience, levels, tally):
+def close_window(share: float, shared: SlicesShared, patience: int) -> None:
     """At the end of a window in which `share` times the rate would have been flagged: end what is to end."""
+    levels, tally = shared.levels, shared.tally
     usual = levels[USUAL]
     least = min(usual, 1.0)
     if tally[HELD] != 0:
@@ -76,8 +111,10 @@ def close_window(share, patience, levels, tally):
 
 
 @kernel
-def guard(rate, window, patience, levels, tally):
+def guard(shared: SlicesShared, parameters: SlicesParameters) -> None:
     """After each scored record: begin a hold as soon as a whole window's worth is far exceeded, or close the window."""
+    levels, tally = shared.levels, shared.tally
+    rate, window = parameters.rate, parameters.window
     tally[INSIDE] += 1
     if tally[HELD] == 0 and levels[COUNTED] > FAR * max(levels[USUAL], 1.0) * rate * window:
         tally[HELD] = 1
@@ -85,7 +122,7 @@ def guard(rate, window, patience, levels, tally):
         tally[HELD_SINCE] = tally[CLOCK]
         tally[QUIET] = 0
     elif tally[INSIDE] >= window:
-        close_window(levels[COUNTED] / (rate * window), patience, levels, tally)
+        close_window(levels[COUNTED] / (rate * window), shared, parameters.patience)
     else:
         return
     tally[INSIDE] = 0
@@ -93,8 +130,9 @@ def guard(rate, window, patience, levels, tally):
 
 
 @kernel
-def granted(k, p, strange, burst, debt, spare, hold, tally):
+def granted(state: SlicesState, k: int, p: float, strange: bool, tally: np.ndarray, burst: float) -> bool:
     """Whether a record is flagged: strange, with room under its key's cap and, in a hold, in its key's part."""
+    debt, spare, hold = state.debt, state.spare, state.hold
     held = tally[HELD] != 0
     if held:
         if hold[k] != tally[HOLDS]:
@@ -121,17 +159,21 @@ def granted(k, p, strange, burst, debt, spare, hold, tally):
 
 @kernel
 def step(
-    raw, slots, learn, score, warmup, rate, cap, burst, horizon, window, patience, weight, last, given, debt, credit,
-    spare, hold, levels, tally, flag,
-):  # fmt: skip
-    """Decide on each scored record in order. raw, slots, learn, score, flag: (n,); levels, tally shared; else (K,).
+    rows: RawArrays, parameters: SlicesParameters, state: SlicesState, shared: SlicesShared, out: Verdicts
+) -> None:
+    """Decide on each scored record in order.
 
-    flag comes with the child's decisions, of which abstentions stay.
+    out: with the child's scores and decisions, of which abstentions stay.
     """
+    raw, slots, learn = rows.raw, rows.slots, rows.learn
+    warmup, cap, burst, horizon = parameters.warmup, parameters.cap, parameters.burst, parameters.horizon
+    weight, last, given, debt, credit = state.weight, state.last, state.given, state.debt, state.credit
+    levels, tally = shared.levels, shared.tally
+    score, flag = out.score, out.flag
     for i in range(raw.shape[0]):
         k = slots[i]
         scored = not math.isnan(raw[i]) and given[k] >= warmup and math.isfinite(score[i])
-        p = operating_point(k, rate, cap, horizon, weight, last, levels, tally)
+        p = operating_point(state, k, shared, parameters)
         strange = scored and flag[i] != 2 and score[i] >= -math.log10(p)
         if not (scored and flag[i] == 2):
             flag[i] = 1 if strange else 0
@@ -145,14 +187,14 @@ def step(
         debt[k] = max(debt[k] - cap, 0.0)
         if not scored:
             continue
-        control(p, rate, cap, horizon, levels, tally)
+        control(p, shared, parameters)
         credit[k] = min(credit[k] + EARNED * p, 1.0)
         if strange:
             levels[COUNTED] += credit[k]
             credit[k] = 0.0
-        if not granted(k, p, strange, burst, debt, spare, hold, tally) and strange:
+        if not granted(state, k, p, strange, tally, burst) and strange:
             flag[i] = 0
-        guard(rate, window, patience, levels, tally)
+        guard(shared, parameters)
 
 
 class Slices(Threshold):
@@ -204,6 +246,8 @@ class Slices(Threshold):
     """
 
     shares_budget = True
+    state_class = SlicesState
+    shared_class = SlicesShared
 
     def __init__(
         self,
@@ -257,41 +301,47 @@ class Slices(Threshold):
         rate = self.params.rate
         return max(self.cap if self.cap > 0.0 else min(10.0 * rate, 0.5), rate)
 
-    def step(self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-        score, flag = self.of.step(child_state(state, "of"), slots, raw, rows)
+    @property
+    def _parameters(self) -> SlicesParameters:
         rate = float(self.params.rate)
-        names = [*self.state_spec(0), *self.shared_spec(0)]
+        window = math.ceil(WINDOW / rate)
+        return SlicesParameters(
+            self.params.warmup, rate, self._cap, float(self.burst), float(self.horizon), window, self.patience
+        )
+
+    def step(self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows) -> Verdicts:
+        out = Verdicts(*self.of.step(child_state(state, "of"), slots, raw, rows))
         self.run(
-            step, len(raw), raw, slots, rows.learn, score, self.params.warmup, rate, self._cap, float(self.burst),
-            float(self.horizon), math.ceil(WINDOW / rate), self.patience, *[state[name] for name in names], flag,
+            step, len(raw), RawArrays(raw, slots, rows.learn), self._parameters, self.state_arrays(state),
+            self.shared_arrays(state), out,
         )  # fmt: skip
-        return score, flag
+        return out
 
     def limits(self, state: State, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         low, high = np.full(len(slots), np.nan), np.full(len(slots), np.nan)
-        own = child_state(state, "of")
-        shared = [state[name] for name in ("weight", "last", "levels", "tally")]
+        inner, parameters = child_state(state, "of"), self._parameters
+        own, shared = self.state_arrays(state), self.shared_arrays(state)
         for i, slot in enumerate(slots.tolist()):
             if state["given"][slot] < self.params.warmup:
                 continue
-            p = operating_point(slot, float(self.params.rate), self._cap, float(self.horizon), *shared)
+            p = operating_point(own, slot, shared, parameters)
             try:
                 for each in _all(self.of):
                     each.params = replace(self.params, rate=float(p))
-                found = [float(limit[0]) for limit in self.of.limits(own, slots[i : i + 1])]
+                found = [float(limit[0]) for limit in self.of.limits(inner, slots[i : i + 1])]
             finally:
                 for each in _all(self.of):
                     each.params = self.params
-            if self._agrees(own, slot, found, -math.log10(p)):
+            if self._agrees(inner, slot, found, -math.log10(p)):
                 low[i], high[i] = found
         return low, high
 
-    def _agrees(self, own: State, slot: int, found: Sequence[float], wanted: float) -> bool:
+    def _agrees(self, inner: State, slot: int, found: Sequence[float], wanted: float) -> bool:
         """Whether the child's scores pass `wanted` at the limits found; some fix theirs to the run's rate."""
         raw = np.array([limit * factor for limit in found for factor in (0.999, 1.001)])
         empty, nothing = np.full(4, np.nan), np.zeros(4, bool)
         rows = Rows(np.zeros((4, len(self.fields))), empty, empty.copy(), nothing, nothing.copy())
-        score, _ = self.of.step(own, np.full(4, slot, np.int64), raw, rows)
+        score, _ = self.of.step(inner, np.full(4, slot, np.int64), raw, rows)
         inside, outside = (2, 3) if found[1] >= 0.0 else (3, 2)  # a level may lie below 0
         upper = math.isnan(found[1]) or score[inside] < wanted <= score[outside]
         return bool(upper and (math.isnan(found[0]) or score[0] < wanted <= score[1]))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from clipdetect.components import Params, Rows, Spec, State, Threshold
+from clipdetect.components import Params, RawArrays, Rows, Spec, State, Threshold, Verdicts
 from clipdetect.jit import kernel
 from clipdetect.numerics.combine import (
     PACE,
@@ -42,8 +43,42 @@ LEAST_RATE = 5e-4  # with 1000 peaks 1.6 to 17 times .0001 was seen: a gap is th
 EVERY = 128  # records between two fits
 
 
+class SplicedState(NamedTuple):
+    """The arrays of all keys: axis 0 the key; of the next four axis 1 is the side, above 0 and below it."""
+
+    bins: np.ndarray  # (K, 2, BINS) counted sizes
+    tails: np.ndarray  # (K, 2, 4) the law beyond the peak, by the places above
+    sizes: np.ndarray  # (K, 2, peaks) the largest recent sizes, and before the first fit the raw scores [scales]
+    kept: np.ndarray  # (K, 2) int64, sizes kept until now
+    scale: np.ndarray  # (K,) unit of the sizes, in raw scores; 0 = only zeros until now
+    seen: np.ndarray  # (K,) int64, raw scores
+    since: np.ndarray  # (K,) int64, raw scores since the last fit
+    location: np.ndarray  # (K, 1) see `combine.placed`, like the next three
+    spread: np.ndarray  # (K, 1)
+    judged: np.ndarray  # (K,) int64
+    last: np.ndarray  # (K,)
+
+
+class SplicedParameters(NamedTuple):
+    """The settings."""
+
+    signed: bool  # whether raw scores are residuals
+    pace: float  # rate of location and spread
+    start: int  # raw scores before the first score
+    horizon: float  # records after which a count in the body has lost its weight
+    tail: float  # share of a side's records that its tail holds
+    limit: float  # score from which on a record is flagged
+
+
+class SplicedScratch(NamedTuple):
+    """Room for sorting."""
+
+    y: np.ndarray  # (peaks,)
+    first: np.ndarray  # (peaks,)
+
+
 @kernel
-def beyond(y, k, side, bins):
+def beyond(y: float, k: int, side: int, bins: np.ndarray) -> float:
     """Counted weight at or beyond y >= 0, linear within a bin; all of the last bin's. bins: (K, 2, BINS)."""
     at = min(y / WIDTH, BINS - 1.0)
     first = int(at)
@@ -54,7 +89,7 @@ def beyond(y, k, side, bins):
 
 
 @kernel
-def body_between(low, high, k, side, floor, bins):
+def body_between(low: float, high: float, k: int, side: int, floor: float, bins: np.ndarray) -> float:
     """Weight between two places of the body, with `floor` more in each bin. bins: (K, 2, BINS)."""
     first = int(low / WIDTH)
     last = int(high / WIDTH)
@@ -67,7 +102,7 @@ def body_between(low, high, k, side, floor, bins):
 
 
 @kernel
-def read(y, k, side, bins, tails):
+def read(y: float, k: int, side: int, bins: np.ndarray, tails: np.ndarray) -> float:
     """-log10 of the probability of y scales or more, among the records of this side; 0 at y = 0, strictly rising.
 
     bins: (K, 2, BINS); tails: (K, 2, 4).
@@ -82,7 +117,7 @@ def read(y, k, side, bins, tails):
 
 
 @kernel
-def count(y, k, side, bins):
+def count(y: float, k: int, side: int, bins: np.ndarray) -> None:
     """One count, shared between the two bins whose middles are around y: the one-hot, smoothed. bins: (K, 2, BINS).
 
     A zero lies on neither side, and counts half on each.
@@ -98,7 +133,7 @@ def count(y, k, side, bins):
 
 
 @kernel
-def place_of(weight, k, side, bins):
+def place_of(weight: float, k: int, side: int, bins: np.ndarray) -> float:
     """The size beyond which `weight` is counted, in scales. bins: (K, 2, BINS)."""
     total = 0.0
     for back in range(BINS):
@@ -110,8 +145,9 @@ def place_of(weight, k, side, bins):
 
 
 @kernel
-def fit(k, side, tail, seen, bins, tails, sizes, kept, y):
-    """Where the tail of a side begins, and its law, from bins and sizes kept. sizes: (K, 2, peaks); y: scratch."""
+def fit(state: SplicedState, k: int, side: int, tail: float, seen: float, y: np.ndarray) -> None:
+    """Where the tail of a side begins, and its law, from bins and sizes kept. y: (peaks,) scratch."""
+    bins, tails, sizes, kept = state.bins, state.tails, state.sizes, state.kept
     whole = beyond(0.0, k, side, bins)
     everything = whole + beyond(0.0, k, 1 - side, bins)
     n = min(kept[k, side], sizes.shape[2])
@@ -157,7 +193,9 @@ def fit(k, side, tail, seen, bins, tails, sizes, kept, y):
 
 
 @kernel
-def learn_size(y, k, side, bins, tails, sizes, kept):
+def learn_size(
+    y: float, k: int, side: int, bins: np.ndarray, tails: np.ndarray, sizes: np.ndarray, kept: np.ndarray
+) -> None:
     """Count a size in scales, and keep it where it is large. The arrays are (K, 2, ...)."""
     count(y, k, side, bins)
     if y > KEPT * tails[k, side, PEAK]:
@@ -166,8 +204,10 @@ def learn_size(y, k, side, bins, tails, sizes, kept):
 
 
 @kernel
-def begin(k, start, tail, bins, tails, sizes, kept, scale, y, first):
-    """First fit, from the raw scores that `sizes` has held until now. y, first: (peaks,) scratch."""
+def begin(state: SplicedState, k: int, start: int, tail: float, scratch: SplicedScratch) -> None:
+    """First fit, from the raw scores that `sizes` has held until now."""
+    bins, tails, sizes, kept, scale = state.bins, state.tails, state.sizes, state.kept, state.scale
+    y, first = scratch.y, scratch.first
     for i in range(start):
         first[i] = sizes[k, 0, i]
         y[i] = abs(first[i])
@@ -178,24 +218,31 @@ def begin(k, start, tail, bins, tails, sizes, kept, scale, y, first):
         learn_size(min(size, 1e290), k, 0 if first[i] >= 0.0 else 1, bins, tails, sizes, kept)
     if scale[k] > 0.0:
         for side in range(2):
-            fit(k, side, tail, start * 1.0, bins, tails, sizes, kept, y)
+            fit(state, k, side, tail, start * 1.0, y)
 
 
 @kernel
-def refit(k, since, horizon, tail, seen, bins, tails, sizes, kept, y):
-    """Forget a little of the counts, and fit both sides. since: records since the last time."""
+def refit(state: SplicedState, k: int, horizon: float, tail: float, y: np.ndarray) -> None:
+    """Forget a little of the counts, and fit both sides. y: (peaks,) scratch."""
+    bins, since, seen = state.bins, state.since[k], state.seen[k] * 1.0
     for side in range(2):
         for j in range(BINS):
             bins[k, side, j] *= 1.0 - since / horizon
-        fit(k, side, tail, seen, bins, tails, sizes, kept, y)
+        fit(state, k, side, tail, seen, y)
 
 
 @kernel
 def step(
-    raw, slots, learn, signed, pace, start, horizon, tail, limit, bins, tails, sizes, kept, scale, seen, since,
-    location, spread, judged, last, y, first, score, flag,
-):  # fmt: skip
-    """Score each raw value, then learn it. raw, slots, learn, score, flag: (n,); y, first: scratch; rest (K, ...)."""
+    rows: RawArrays, parameters: SplicedParameters, state: SplicedState, out: Verdicts, scratch: SplicedScratch
+) -> None:
+    """Score each raw value, then learn it."""
+    raw, slots, learn = rows.raw, rows.slots, rows.learn
+    signed, pace, start = parameters.signed, parameters.pace, parameters.start
+    horizon, tail, limit = parameters.horizon, parameters.tail, parameters.limit
+    bins, tails, sizes, kept = state.bins, state.tails, state.sizes, state.kept
+    scale, seen, since = state.scale, state.seen, state.since
+    location, spread, judged, last = state.location, state.spread, state.judged, state.last
+    score, flag = out.score, out.flag
     for i in range(raw.shape[0]):
         k = slots[i]
         e = raw[i]
@@ -213,7 +260,7 @@ def step(
                 sizes[k, 0, seen[k]] = like
                 seen[k] += 1
                 if seen[k] == start:
-                    begin(k, start, tail, bins, tails, sizes, kept, scale, y, first)
+                    begin(state, k, start, tail, scratch)
             continue
         side = 0 if e >= 0.0 else 1
         if scale[k] > 0.0:
@@ -236,13 +283,14 @@ def step(
             scale[k] = rescaled(scale[k], size, seen[k], SCALE_RATE if signed else OTHER_RATE)
         due = since[k] >= min(EVERY, max(16, seen[k] // 8)) or (e != 0.0 and tails[k, 0, SHARE] == 0.0)
         if due or (flag[i] == 1 and tails[k, side, SHARE] < tail):
-            refit(k, since[k], horizon, tail, seen[k] * 1.0, bins, tails, sizes, kept, y)
+            refit(state, k, horizon, tail, scratch.y)
             since[k] = 0
 
 
 @kernel
-def find_limit(slots, wanted, bins, tails, scale, low, high):
+def find_limit(slots: np.ndarray, wanted: float, state: SplicedState, low: np.ndarray, high: np.ndarray) -> None:
     """Into low and high (n,) the sizes, in units of raw, at which the score is `wanted`; by bisection."""
+    bins, tails, scale = state.bins, state.tails, state.scale
     for i in range(slots.shape[0]):
         k = slots[i]
         for side in range(2):
@@ -303,6 +351,8 @@ class Spliced(Threshold):
        Time Series", 2021, arXiv:2106.10952.
     """
 
+    state_class = SplicedState
+
     def __init__(self, tail: float = 0.05, peaks: int = 200, horizon: int = 5000) -> None:
         if not 0.0 < tail < 0.5:
             raise ValueError(f"tail must be a share in (0, 0.5), got {tail}")
@@ -337,20 +387,25 @@ class Spliced(Threshold):
             **PLACED,
         }
 
-    def step(self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-        n = len(raw)
-        score, flag = np.full(n, np.nan), np.zeros(n, np.int8)
+    def step(self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows) -> Verdicts:
+        out = Verdicts.none(len(raw))
+        parameters = SplicedParameters(
+            signed=self.signed,
+            pace=PACE[self.params.steady],
+            start=min(self.params.warmup, START),
+            horizon=float(self.horizon),
+            tail=float(self.tail),
+            limit=-math.log10(self.params.rate),
+        )
         self.run(
-            step, n, raw, slots, rows.learn, self.signed, PACE[self.params.steady], min(self.params.warmup, START),
-            float(self.horizon), float(self.tail), -math.log10(self.params.rate),
-            *[state[name] for name in self.state_spec(0)], np.empty(self.peaks), np.empty(self.peaks), score, flag,
+            step, len(raw), RawArrays(raw, slots, rows.learn), parameters, self.state_arrays(state), out,
+            SplicedScratch(np.empty(self.peaks), np.empty(self.peaks)),
         )  # fmt: skip
-        return score, flag
+        return out
 
     def limits(self, state: State, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         low, high = np.full(len(slots), np.nan), np.full(len(slots), np.nan)
-        arrays = [state[name] for name in ("bins", "tails", "scale")]
-        self.run(find_limit, len(slots), slots, -math.log10(self.params.rate), *arrays, low, high)
+        self.run(find_limit, len(slots), slots, -math.log10(self.params.rate), self.state_arrays(state), low, high)
         if not self.signed:
             high = np.array([unplaced(size, slot, state) for size, slot in zip(high, slots.tolist(), strict=True)])
             low[:] = np.nan

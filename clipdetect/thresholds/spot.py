@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from clipdetect.components import Params, Rows, Spec, State, Threshold
+from clipdetect.components import Params, RawArrays, Rows, Spec, State, Threshold, Verdicts
 from clipdetect.jit import kernel
 from clipdetect.numerics.combine import PACE, PLACED, change_after, learned_size, placed, unplaced
 from clipdetect.numerics.gpd import by_likelihood, excess, log_tail, mean_of
@@ -18,12 +19,7 @@ __all__ = ["Spot"]
 BODY = 48  # quantiles of the first records, for scores below the peak
 LN10 = math.log(10.0)
 PEAK, XI, SIGMA, ABOVE, SEEN, BEGAN, USUAL = 0, 1, 2, 3, 4, 5, 6  # places in `tail`; PEAK is the paper's t
-INITIAL, KEPT, FRESH, RECENT = (
-    0,
-    1,
-    2,
-    3,
-)  # places in `place`: counts of the start, of excesses, since a fit, of the mean
+INITIAL, KEPT, FRESH, RECENT = 0, 1, 2, 3  # in `place`: counts of the start, of excesses, since a fit, of the mean
 LEAST_XI = -0.5  # below, the fit is not regular, and excesses that are all alike would end the tail at once
 MOST_GROSS = 0.10  # of the first records; more are a regime
 REGIME = 0.15  # share of alarms among the last `patience` records that means a new normal
@@ -31,14 +27,55 @@ RARER, OFTENER = 0.2, 5.0  # how far the share of excesses may move before the p
 RESOLVED = 2.0  # records beyond the limit in what the excesses kept span; at half of that 10 times the rate was seen
 
 
+class SpotState(NamedTuple):
+    """The arrays of all keys: axis 0 the key."""
+
+    held: np.ndarray  # (K, max(initial, peaks)) the first sizes, and then the excesses
+    body: np.ndarray  # (K, BODY) quantiles below the peak
+    tail: np.ndarray  # (K, 7) the peak, the law beyond it and what was counted, by the places above
+    place: np.ndarray  # (K, 4) int64, counts, by the places above
+    scale: np.ndarray  # (K,) unit of the sizes, in raw scores
+    share: np.ndarray  # (K,) of alarms lately
+    recent: np.ndarray  # (K, max(depth, 1)) the last values that were no alarm
+    mean: np.ndarray  # (K,) of these
+    location: np.ndarray  # (K, 1) see `combine.placed`, like the next three
+    spread: np.ndarray  # (K, 1)
+    judged: np.ndarray  # (K,) int64
+    last: np.ndarray  # (K,)
+
+
+class SpotParameters(NamedTuple):
+    """The settings."""
+
+    signed: bool  # whether raw scores are residuals
+    pace: float  # rate of location and spread
+    scaled: bool  # judge in units of a scale that is followed
+    moving: bool  # subtract the mean of recent values
+    start: int  # records that choose the peak
+    level: float  # quantile where the tail begins
+    every: int  # new excesses between two fits
+    peaks: int  # excesses that are fitted
+    horizon: float  # records that are counted, 0 = all
+    patience: float  # records over which the share of alarms is watched, 0 = never
+    limit: float  # score from which on a record is flagged
+    reject: float  # score from which on a flagged record is not learned
+
+
+class SpotScratch(NamedTuple):
+    """Room for sorting, as long as `held`."""
+
+    y: np.ndarray
+    first: np.ndarray
+
+
 @kernel
-def share_above(k, tail):
+def share_above(k: int, tail: np.ndarray) -> float:
     """Of the records counted, the share beyond the peak, without gross ones. tail: (K, 7)."""
     return max(tail[k, ABOVE] * tail[k, USUAL], 0.5) / max(tail[k, SEEN], 1.0)
 
 
 @kernel
-def knot(i, k, tail):
+def knot(i: int, k: int, tail: np.ndarray) -> float:
     """-log10 of the probability of body quantile i or more; quantile BODY is the peak, and its share scales the rest.
 
     tail: (K, 7).
@@ -49,7 +86,7 @@ def knot(i, k, tail):
 
 
 @kernel
-def read(x, k, body, tail):
+def read(x: float, k: int, body: np.ndarray, tail: np.ndarray) -> float:
     """-log10 of the probability of x or more; strictly rising in x. body: (K, BODY), tail: (K, 7)."""
     peak = tail[k, PEAK]
     if x > peak:
@@ -72,7 +109,9 @@ def read(x, k, body, tail):
 
 
 @kernel
-def fit(k, held_now, scaled, held, tail, body, y):
+def fit(
+    k: int, held_now: int, scaled: bool, held: np.ndarray, tail: np.ndarray, body: np.ndarray, y: np.ndarray
+) -> None:
     """The law of the excesses held, by maximum likelihood, without gross ones where scaled. held: (K, ...)."""
     n = held_now
     peak = tail[k, PEAK] if scaled else 0.0
@@ -100,8 +139,11 @@ def fit(k, held_now, scaled, held, tail, body, y):
 
 
 @kernel
-def begin(k, n, level, scaled, held, body, tail, place, scale, y, first):
-    """Choose the peak and fit what lies beyond, from the n values held. y, first: scratch."""
+def begin(state: SpotState, k: int, parameters: SpotParameters, scratch: SpotScratch) -> None:
+    """Choose the peak and fit what lies beyond, from the `start` values held."""
+    held, body, tail, place, scale = state.held, state.body, state.tail, state.place, state.scale
+    n, level, scaled = parameters.start, parameters.level, parameters.scaled
+    y, first = scratch.y, scratch.first
     unit = 1.0
     for i in range(n):
         y[i] = held[k, i]
@@ -137,7 +179,7 @@ def begin(k, n, level, scaled, held, body, tail, place, scale, y, first):
 
 
 @kernel
-def remember(e, k, recent, mean, place):
+def remember(e: float, k: int, recent: np.ndarray, mean: np.ndarray, place: np.ndarray) -> None:
     """Put a value among the last `depth`, and their mean; summed afresh once a round. recent: (K, depth)."""
     depth = recent.shape[1]
     n = place[k, RECENT]
@@ -156,24 +198,29 @@ def remember(e, k, recent, mean, place):
 
 
 @kernel
-def learn_usual(x, k, scaled, every, peaks, horizon, held, body, tail, place, y):
-    """What is no alarm: counted, and kept where it is beyond the peak; `horizon` 0 never forgets."""
+def learn_usual(
+    x: float, k: int, parameters: SpotParameters, held: np.ndarray, body: np.ndarray, tail: np.ndarray,
+    place: np.ndarray, y: np.ndarray,
+) -> None:  # fmt: skip
+    """What is no alarm: counted, and kept where it is beyond the peak. y: scratch; the other arrays are the state's."""
+    horizon = parameters.horizon
     tail[k, SEEN] += 1.0
     if x > tail[k, PEAK]:
         tail[k, ABOVE] += 1.0
+        peaks = parameters.peaks
         held[k, place[k, KEPT] % peaks] = x - tail[k, PEAK]
         place[k, KEPT] += 1
         place[k, FRESH] += 1
-        if place[k, FRESH] >= min(every, max(1, place[k, KEPT] // 8)):
+        if place[k, FRESH] >= min(parameters.every, max(1, place[k, KEPT] // 8)):
             place[k, FRESH] = 0
-            fit(k, min(place[k, KEPT], peaks), scaled, held, tail, body, y)
+            fit(k, min(place[k, KEPT], peaks), parameters.scaled, held, tail, body, y)
     if horizon > 0.0 and tail[k, SEEN] > horizon:
         tail[k, ABOVE] *= horizon / tail[k, SEEN]
         tail[k, SEEN] = horizon
 
 
 @kernel
-def another_regime(alarm, k, patience, tail, share):
+def another_regime(alarm: float, k: int, patience: float, tail: np.ndarray, share: np.ndarray) -> bool:
     """Whether alarms, or the share of excesses, say that the normal is another one. share: (K,)."""
     share[k] += (alarm - share[k]) / patience
     above = share_above(k, tail) / tail[k, BEGAN]
@@ -181,17 +228,21 @@ def another_regime(alarm, k, patience, tail, share):
 
 
 @kernel
-def step(
-    raw, slots, learn, signed, pace, scaled, depth, start, level, every, peaks, horizon, patience, limit, reject,
-    held, body, tail, place, scale, share, recent, mean, location, spread, judged, last, y, first, score, flag,
-):  # fmt: skip
-    """Score each raw value, then learn it. raw, slots, learn, score, flag: (n,); y, first: scratch; rest (K, ...)."""
+def step(rows: RawArrays, parameters: SpotParameters, state: SpotState, out: Verdicts, scratch: SpotScratch) -> None:
+    """Score each raw value, then learn it."""
+    raw, slots, learn = rows.raw, rows.slots, rows.learn
+    signed, pace, scaled, moving = parameters.signed, parameters.pace, parameters.scaled, parameters.moving
+    start, patience, limit, reject = parameters.start, parameters.patience, parameters.limit, parameters.reject
+    held, body, tail, place = state.held, state.body, state.tail, state.place
+    scale, share, recent, mean = state.scale, state.share, state.recent, state.mean
+    location, spread, judged, last = state.location, state.spread, state.judged, state.last
+    score, flag, y = out.score, out.flag, scratch.y
     for i in range(raw.shape[0]):
         k = slots[i]
         if not math.isfinite(raw[i]):
             continue
         value = min(max(raw[i], -1e290), 1e290)
-        x = value - mean[k] if depth else value
+        x = value - mean[k] if moving else value
         if scaled and not signed:
             x = placed(x, k, learn[i], pace, location, spread, judged, last)
         elif signed:
@@ -211,13 +262,13 @@ def step(
             continue
         again = place[k, INITIAL] < start
         gross = alarm and score[i] >= reject
-        if depth and (again or not alarm):
+        if moving and (again or not alarm):
             remember(value, k, recent, mean, place)
         if again:
             held[k, place[k, INITIAL]] = size
             place[k, INITIAL] += 1
             if place[k, INITIAL] == start:
-                begin(k, start, level, scaled, held, body, tail, place, scale, y, first)
+                begin(state, k, parameters, scratch)
                 share[k] = 0.0
             elif scaled and tail[k, SEEN] > 0.0 and size > 0.0 and scale[k] > 0.0:
                 scale[k] = rescaled(scale[k], x, start, SCALE_RATE if signed else OTHER_RATE)
@@ -226,7 +277,7 @@ def step(
             scale[k] = learned_size(x)
             x = 1.0
         if not gross:
-            learn_usual(x, k, scaled, every, peaks, horizon, held, body, tail, place, y)
+            learn_usual(x, k, parameters, held, body, tail, place, y)
         if scaled and x != 0.0:  # exact zeros never move the scale
             scale[k] = rescaled(scale[k], x, start, SCALE_RATE if signed else OTHER_RATE)
         if patience > 0.0 and another_regime(1.0 if alarm else 0.0, k, patience, tail, share):
@@ -286,6 +337,7 @@ class Spot(Threshold):
     """
 
     abstains = True
+    state_class = SpotState
 
     def __init__(
         self,
@@ -344,18 +396,28 @@ class Spot(Threshold):
             **PLACED,
         }
 
-    def step(self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-        n = len(raw)
-        score, flag = np.full(n, np.nan), np.zeros(n, np.int8)
-        horizon = self.peaks / (1.0 - self.level) if self.patience else 0.0
-        scratch = np.empty(max(self.initial, self.peaks))
+    def step(self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows) -> Verdicts:
+        out = Verdicts.none(len(raw))
+        parameters = SpotParameters(
+            signed=self.signed,
+            pace=PACE[self.params.steady],
+            scaled=bool(self.scaled),
+            moving=self.depth > 0,
+            start=self.initial,
+            level=float(self.level),
+            every=self.every,
+            peaks=self.peaks,
+            horizon=self.peaks / (1.0 - self.level) if self.patience else 0.0,
+            patience=float(self.patience),
+            limit=-math.log10(self.params.rate),
+            reject=-math.log10(self.params.rate * self.reject),
+        )
+        size = max(self.initial, self.peaks)
         self.run(
-            step, n, raw, slots, rows.learn, self.signed, PACE[self.params.steady], bool(self.scaled), self.depth > 0,
-            self.initial, float(self.level), self.every, self.peaks, horizon, float(self.patience),
-            -math.log10(self.params.rate), -math.log10(self.params.rate * self.reject),
-            *[state[name] for name in self.state_spec(0)], scratch, scratch.copy(), score, flag,
+            step, len(raw), RawArrays(raw, slots, rows.learn), parameters, self.state_arrays(state), out,
+            SpotScratch(np.empty(size), np.empty(size)),
         )  # fmt: skip
-        return score, flag
+        return out
 
     def limits(self, state: State, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         low, high = np.full(len(slots), np.nan), np.full(len(slots), np.nan)

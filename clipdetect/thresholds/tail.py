@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from clipdetect.components import Params, Rows, Spec, State, Threshold
+from clipdetect.components import Params, RawArrays, Rows, Spec, State, Threshold, Verdicts
 from clipdetect.jit import kernel
 from clipdetect.numerics.combine import (
     PACE,
@@ -19,7 +20,18 @@ from clipdetect.numerics.combine import (
     unplaced,
 )
 from clipdetect.numerics.rounding import six_digits
-from clipdetect.numerics.tail_fit import FIRST_NODE, LOG_FIRST, NODES, STEP, refit
+from clipdetect.numerics.tail_fit import (
+    FIRST_NODE,
+    LOG_FIRST,
+    NODES,
+    SCALE_CLIP,
+    STEP,
+    count,
+    place,
+    read,
+    refit,
+    side_scale,
+)
 
 __all__ = ["Tail"]
 
@@ -27,7 +39,6 @@ START = 32  # residuals before the first fit; medians by side are usable then
 SCALE_RATE = 0.01  # of a side's scale: some 200 of its records
 OTHER_RATE = 0.03  # where scores are no residuals: a model's distances change with what it models, and it learns fast
 STEADY_RATE = 0.0001  # where the estimator keeps its scores in one unit
-SCALE_CLIP = 2.0  # scales; influence of one record on its side's scale
 LONG_RUN = 64  # records of one size before the scale moves in larger steps; longer than a burst of 50
 NEAR = 0.05  # of a record: how far from the one before it is still like it
 ALIKE_OVER = 500.0  # records over which the share of such is taken
@@ -44,66 +55,52 @@ FEWEST_DUE = 0.1  # records that the rate should flag within the horizon; the ta
 ZERO_NODE = 6  # the node below y = 1
 
 
-@kernel
-def side_scale(k, n, side, buffer):
-    """Clipped mean of |e| over the first n buffered residuals: of a side with five or more, else of all.
+class TailState(NamedTuple):
+    """The arrays of all keys: axis 0 the key; where there are two of a number, one for each side."""
 
-    side: 0 positive, 1 negative. The fixed point is mean min(|e| / scale, 2) = 1; 0 where all are 0.
-    """
-    used = 0
-    for i in range(n):
-        if (buffer[k, i] > 0.0 and side == 0) or (buffer[k, i] < 0.0 and side == 1):
-            used += 1
-    both = used < 5
-    if both:
-        used = 0
-        for i in range(n):
-            if buffer[k, i] != 0.0:
-                used += 1
-    if used == 0:
-        return 0.0
-    scale = 0.0
-    for i in range(n):  # the median: the value with half of the others below it
-        size = abs(buffer[k, i])
-        if size > 0.0 and (both or (buffer[k, i] > 0.0) == (side == 0)):
-            below = 0
-            equal = 0
-            for m in range(n):
-                if buffer[k, m] != 0.0 and (both or (buffer[k, m] > 0.0) == (side == 0)):
-                    if abs(buffer[k, m]) < size:
-                        below += 1
-                    elif abs(buffer[k, m]) == size:
-                        equal += 1
-            if below <= used // 2 and below + equal > used // 2:
-                scale = 1.2 * size
-    for _ in range(20):
-        total = 0.0
-        for i in range(n):
-            size = abs(buffer[k, i])
-            if size > 0.0 and (both or (buffer[k, i] > 0.0) == (side == 0)):
-                total += min(size / scale, SCALE_CLIP)
-        scale *= math.exp(0.7 * (total / used - 1.0))
-    return scale
+    counts: np.ndarray  # (K, 2, NODES) decayed counts at the nodes
+    table: np.ndarray  # (K, NODES) -log10 of the tail at the nodes; before the first fit the residuals
+    far: np.ndarray  # (K,) int64, node from which on records are gross
+    alike: np.ndarray  # (K,) share of records like the one before
+    before: np.ndarray  # (K,) the last residual
+    surprised: np.ndarray  # (K,) int64, 1 in a run of scores that 1 in 100 should reach
+    watched: np.ndarray  # (K,) records whose scores are watched, decayed like the next two
+    low: np.ndarray  # (K,) those that 1 in 20 should reach
+    high: np.ndarray  # (K,) beginnings of runs that 1 in 100 should reach
+    busy: np.ndarray  # (K,) share of rare scores lately
+    lasting: np.ndarray  # (K,) int64, records since a burst began
+    idle: np.ndarray  # (K,) share of records held back
+    onset: np.ndarray  # (K, ONSET) places on the nodes of the last very rare records, -1 none
+    scales: np.ndarray  # (K, 2) unit of the sizes, in raw scores
+    sides: np.ndarray  # (K, 2) records of the side that are not 0
+    run: np.ndarray  # (K, 2) int64, records in a row beyond the scale, or below zero far within it
+    seen: np.ndarray  # (K,) int64, raw scores
+    since: np.ndarray  # (K,) int64, records since the last fit
+    zeros: np.ndarray  # (K,) int64, zeros where there was nothing else
+    location: np.ndarray  # (K, 1) see `combine.placed`, like the next three
+    spread: np.ndarray  # (K, 1)
+    judged: np.ndarray  # (K,) int64
+    last: np.ndarray  # (K,)
 
 
-@kernel
-def place(y):
-    """Position of y > 0 on the nodes; negative below the first."""
-    return (math.log(y) - LOG_FIRST) / STEP if y > 0.0 else -1e9
+class TailParameters(NamedTuple):
+    """The settings."""
+
+    signed: bool  # whether raw scores are residuals
+    natural: bool  # whether they are distances, with a 0 of their own
+    steady: bool  # whether they keep one unit, and a burst teaches nothing before it has lasted `patience` records
+    pace: float  # rate of location and spread
+    scale_rate: float  # of a side's scale
+    patience: int  # records
+    start: int  # raw scores before the first fit
+    horizon: float  # records after which a count has lost its weight
+    limit: float  # score from which on a record is flagged
+    prior: np.ndarray  # (NODES,) tail of the law assumed at the start
 
 
 @kernel
-def count(y, k, side, counts, part):
-    """One count, or a part, shared between the two nodes around y: a lattice value keeps half its mass above it."""
-    t = min(max(place(y), 0.0), NODES - 1.0)
-    j = min(int(t), NODES - 2)
-    counts[k, side, j] += part * (1.0 - (t - j))
-    counts[k, side, j + 1] += part * (t - j)
-
-
-@kernel
-def take_back(k, onset, counts):
-    """Uncount what a burst had counted before it was known to be one. onset: (K, 16) places on the nodes, -1 none."""
+def take_back(k: int, onset: np.ndarray, counts: np.ndarray) -> None:
+    """Uncount what a burst had counted before it was known to be one."""
     for m in range(ONSET):
         t = onset[k, m]
         if t >= 0.0:
@@ -114,28 +111,18 @@ def take_back(k, onset, counts):
 
 
 @kernel
-def read(y, k, table):
-    """-log10 of the probability of y or more; strictly rising in y, down to 0 at y = 0."""
-    if y < FIRST_NODE:
-        return table[k, 0] * (y / FIRST_NODE)
-    t = place(y)
-    if t >= NODES - 1.0:
-        return table[k, NODES - 1] + (table[k, NODES - 1] - table[k, NODES - 2]) * (t - (NODES - 1.0))
-    j = int(t)
-    return table[k, j] + (table[k, j + 1] - table[k, j]) * (t - j)
-
-
-@kernel
-def begin(k, start, signed, prior, beyond, counts, table, far, alike, before, scales, sides, seen, since, zeros):
-    """First fit, from the residuals that the table has held until now."""
+def begin(state: TailState, k: int, start: int, signed: bool) -> bool:
+    """Scales and counts of the residuals that the table has held until now; whether there is something to fit."""
+    counts, table, alike, before = state.counts, state.table, state.alike, state.before
+    scales, sides = state.scales, state.sides
     for side in range(2):
         scales[k, side] = side_scale(k, start, side, table)
         sides[k, side] = 0.0
-    seen[k] = start
-    since[k] = 0
+    state.seen[k] = start
+    state.since[k] = 0
     if not scales[k, 0] > 0.0:
-        zeros[k] = start
-        return
+        state.zeros[k] = start
+        return False
     for j in range(NODES):
         counts[k, 0, j] = 0.0
         counts[k, 1, j] = 0.0
@@ -148,28 +135,28 @@ def begin(k, start, signed, prior, beyond, counts, table, far, alike, before, sc
         if i > 0 and signed and abs(e - before[k]) <= NEAR * max(abs(e), abs(before[k])):
             alike[k] += 1.0 / start
         before[k] = e
-    far[k] = refit(k, start, alike[k], prior, counts, table, beyond)
+    return True
 
 
 @kernel
-def leave_zero(e, k, horizon, prior, beyond, counts, table, far, alike, scales, sides, seen, zeros):
-    """The first residual that is not exactly 0."""
+def leave_zero(state: TailState, k: int, e: float, horizon: float) -> None:
+    """Scales and counts at the first residual that is not exactly 0."""
+    counts, scales, sides, seen, zeros = state.counts, state.scales, state.sides, state.seen, state.zeros
     for j in range(NODES):
         counts[k, 0, j] = 0.0
         counts[k, 1, j] = 0.0
     counts[k, 0, 0] = min(zeros[k] * 1.0, horizon)
     counts[k, 0 if e > 0.0 else 1, ZERO_NODE] = 1.0
-    alike[k] = 1.0
+    state.alike[k] = 1.0
     for side in range(2):
         scales[k, side] = learned_size(e)
         sides[k, side] = 4.0
     zeros[k] = 0
     seen[k] += 1
-    far[k] = refit(k, seen[k], 1.0, prior, counts, table, beyond)
 
 
 @kernel
-def rescale(y, k, side, least, scales, sides, run):
+def rescale(y: float, k: int, side: int, least: float, scales: np.ndarray, sides: np.ndarray, run: np.ndarray) -> None:
     """One clipped step of a side's scale, at rate `least` in the end; a long run of surprises makes it larger."""
     sides[k, side] += 1.0
     if y > 2.0:
@@ -186,7 +173,10 @@ def rescale(y, k, side, least, scales, sides, run):
 
 
 @kernel
-def watch(u, y, k, far, surprised, watched, low, high):
+def watch(
+    u: float, y: float, k: int, far: np.ndarray, surprised: np.ndarray, watched: np.ndarray, low: np.ndarray,
+    high: np.ndarray,
+) -> None:  # fmt: skip
     """Count scores that 1 in 20 should reach, and beginnings of runs that 1 in 100 should; gross records apart."""
     if place(y) >= far[k]:
         return
@@ -199,37 +189,42 @@ def watch(u, y, k, far, surprised, watched, low, high):
 
 
 @kernel
-def outdated(k, watched, low, high):
+def outdated(k: int, watched: np.ndarray, low: np.ndarray, high: np.ndarray) -> bool:
     """Whether lately three times as many records were rare as the counts say, or a quarter: another law."""
     return high[k] > 0.03 * watched[k] + 6.0 or (watched[k] > WATCHED / 2.0 and low[k] < 0.0125 * watched[k])
 
 
 @kernel
-def remaining(k, counts):
+def remaining(k: int, counts: np.ndarray) -> float:
     """The factor that leaves counts of `KEPT` records."""
     total = 0.0
     for j in range(NODES):
         total += counts[k, 0, j] + counts[k, 1, j]
-    return min(1.0, KEPT / total)
+    return KEPT / total if total > KEPT else 1.0
 
 
 @kernel
-def step(
-    raw, slots, learn, signed, natural, steady, pace, scale_rate, patience, start, horizon, limit, prior, beyond,
-    counts, table, far, alike, before, surprised, watched, low, high, busy, lasting, idle, onset, scales, sides, run,
-    seen, since, zeros, location, spread, judged, last, score, flag,
-):  # fmt: skip
-    """Score each raw value, then learn it.
+def step(rows: RawArrays, parameters: TailParameters, state: TailState, out: Verdicts, beyond: np.ndarray) -> None:
+    """Score each raw value, then learn it. beyond: (3, NODES) scratch.
 
-    raw, slots, learn, score, flag: (n,); prior: (48,); beyond: (3, 48) scratch; the rest (K, ...).
-    signed: the raw scores are residuals; natural: they are distances, with a 0 of their own; steady: they keep one
-    unit, and a burst of rare ones teaches nothing before it has lasted `patience` records. What is learned of a record
-    is `like` it: the first change of a constant has no size yet.
+    What is learned of a record is `like` it: the first change of a constant has no size yet.
     """
+    raw, slots, learn = rows.raw, rows.slots, rows.learn
+    signed, natural, steady = parameters.signed, parameters.natural, parameters.steady
+    pace, scale_rate, patience = parameters.pace, parameters.scale_rate, parameters.patience
+    start, horizon, limit, prior = parameters.start, parameters.horizon, parameters.limit, parameters.prior
+    counts, table, far, alike, before = state.counts, state.table, state.far, state.alike, state.before
+    surprised, watched, low, high = state.surprised, state.watched, state.low, state.high
+    busy, lasting, idle, onset = state.busy, state.lasting, state.idle, state.onset
+    scales, sides, run = state.scales, state.sides, state.run
+    seen, since, zeros = state.seen, state.since, state.zeros
+    location, spread, judged, last = state.location, state.spread, state.judged, state.last
+    score, flag = out.score, out.flag
     for i in range(raw.shape[0]):
         k = slots[i]
         e = raw[i]
         same = True
+        due = False  # whether it is time for a fit
         if not math.isfinite(e):
             continue
         held = steady and busy[k] > BUSY and lasting[k] <= patience and idle[k] < MOST_HELD
@@ -247,18 +242,15 @@ def step(
                 table[k, seen[k]] = like
                 seen[k] += 1
                 if seen[k] == start:
-                    begin(
-                        k, start, signed, prior, beyond, counts, table, far, alike, before, scales, sides, seen, since,
-                        zeros,
-                    )  # fmt: skip
-            continue
-        if zeros[k] > 0:
+                    due = begin(state, k, start, signed)
+        elif zeros[k] > 0:
             score[i] = six_digits(change_after(zeros[k] * 1.0)) if e != 0.0 else 0.0
             if learn[i]:
                 if e == 0.0:
                     zeros[k] += 1
                 else:
-                    leave_zero(e, k, horizon, prior, beyond, counts, table, far, alike, scales, sides, seen, zeros)
+                    leave_zero(state, k, e, horizon)
+                    due = True
         else:
             side = 0 if e >= 0.0 else 1
             y = min(abs(e) / max(scales[k, side], 1e-300), 1e300)
@@ -288,7 +280,8 @@ def step(
                 seen[k] += 1
                 since[k] += 1
                 new = signed and u >= limit and place(y) < far[k]  # a flag, and no gross record
-                if new or since[k] >= min(128, max(16, seen[k] // 8)):
+                due = new or since[k] >= min(128, max(16, seen[k] // 8))
+                if due:
                     keep = 1.0 - since[k] / horizon
                     fade = 1.0 - since[k] / WATCHED
                     if not steady and alike[k] < UNSURE and outdated(k, watched, low, high):
@@ -301,7 +294,8 @@ def step(
                     low[k] *= fade
                     high[k] *= fade
                     since[k] = 0
-                    far[k] = refit(k, seen[k], alike[k], prior, counts, table, beyond)
+        if due:
+            far[k] = refit(k, seen[k], alike[k], prior, counts, table, beyond)
         flag[i] = 1 if score[i] >= limit else 0
 
 
@@ -357,6 +351,8 @@ class Tail(Threshold):
     .. [1] L. de Haan, A. Ferreira, "Extreme Value Theory", Springer 2006, theorem 1.1.8.
     """
 
+    state_class = TailState
+
     def __init__(self, horizon: int = 10_000, patience: int = 3000) -> None:
         if horizon < 1000:
             raise ValueError(f"horizon must be at least 1000 records, got {horizon}")
@@ -401,20 +397,26 @@ class Tail(Threshold):
     def _start(self) -> int:
         return min(self.params.warmup, START)
 
-    def step(self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-        n = len(raw)
-        score, flag = np.full(n, np.nan), np.zeros(n, np.int8)
-        natural = self.params.raw_kind == "distance"
+    def step(self, state: State, slots: np.ndarray, raw: np.ndarray, rows: Rows) -> Verdicts:
+        out = Verdicts.none(len(raw))
         steady = self.params.steady
-        horizon = float(self.horizon * (2 if steady else 1))
-        scale_rate = SCALE_RATE if self.signed else STEADY_RATE if steady else OTHER_RATE
-        arrays = [state[name] for name in self.state_spec(0)]
+        parameters = TailParameters(
+            signed=self.signed,
+            natural=self.params.raw_kind == "distance",
+            steady=steady,
+            pace=PACE[steady],
+            scale_rate=SCALE_RATE if self.signed else STEADY_RATE if steady else OTHER_RATE,
+            patience=self.patience,
+            start=self._start,
+            horizon=float(self.horizon * (2 if steady else 1)),
+            limit=-math.log10(self.params.rate),
+            prior=self._prior,
+        )
         self.run(
-            step, n, raw, slots, rows.learn, self.signed, natural, steady, PACE[self.params.steady], scale_rate,
-            self.patience, self._start, horizon, -math.log10(self.params.rate), self._prior,
-            np.empty((3, NODES)), *arrays, score, flag,
+            step, len(raw), RawArrays(raw, slots, rows.learn), parameters, self.state_arrays(state), out,
+            np.empty((3, NODES)),
         )  # fmt: skip
-        return score, flag
+        return out
 
     def limits(self, state: State, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         wanted = -math.log10(self.params.rate)

@@ -7,11 +7,11 @@ DATA ?=
 LINES ?= 100000
 SEED ?= 1
 
-.PHONY: help setup demo test fuzz soak golden lint types coverage bench bench-logs bench-detection reproduce docs data clean
+.PHONY: help setup demo test check fuzz soak golden lint types coverage bench bench-logs bench-detection reproduce docs data clean
 
 help:
 	@echo "make demo      score the sample data and show what was flagged"
-	@echo "make test      run the tests"
+	@echo "make test      run the tests, on all cores;  make check  what CI runs: test, lint, types, a short fuzz, demo"
 	@echo "make fuzz LINES=100000 SEED=1  hostile records through every format; a fault is told with its smallest input"
 	@echo "make soak      memory over millions of records on every default path"
 	@echo "make lint      ruff;  make types  mypy;  make coverage  tests with kernels interpreted"
@@ -34,7 +34,11 @@ demo: $(READY)
 	@sh sample_data/demo.sh $(BIN)/clipdetect
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
+
+check: test lint types
+	@$(MAKE) fuzz LINES=20000 SEED=1
+	@$(MAKE) demo
 
 fuzz: $(READY)
 	$(BIN)/python -m tests.fuzz --lines $(LINES) --seed $(SEED)

@@ -1,8 +1,6 @@
 """`python -m clipdetect` is the command."""
 
-import sys
-
-from clipdetect.cli import main
+from clipdetect.cli import command
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

@@ -2,7 +2,8 @@
 
 numba looks at a kernel's own file only. Of a helper in another file, or of a constant from there, it would go on to run
 what it was when the kernel was compiled. So the folder's name is a digest of all that a kernel reaches: of this
-package's kernels the whole package, of a plug-in's also the files and the values that its kernels name.
+package's kernels the whole package, of a plug-in's also every file that its own imports, and theirs, and the values
+that kernels in them name.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+import numpy as np
+
+_STILL = {*sys.stdlib_module_names, "clipdetect", "numpy", "numba", "llvmlite"} - {"__main__"}
 PACKAGE = Path(__file__).parent
 _trouble: list[str] = []
 
@@ -69,39 +73,71 @@ def _own() -> str:
 
 
 def _reached(kernel: Any) -> str:
-    """Digest of what another package's kernel reaches: sources, and the values of the names that it reads."""
+    """Digest of what another package's kernel reaches: sources, and the values of the names that kernels read there."""
+    modules: dict[int, dict[str, Any]] = {}
+    _explore(kernel.function.__globals__, modules)
+    names = set(_names(kernel.function.__code__))
+    for globals_ in modules.values():
+        for value in globals_.values():
+            function = _function(value)
+            if function is not None:
+                names.update(_names(function.__code__))
+    parts = {_source(kernel.function.__code__.co_filename)}
+    for globals_ in modules.values():
+        if globals_.get("__file__"):
+            parts.add(_source(globals_["__file__"]))
+        where = globals_.get("__name__", "")
+        parts.update(f"{where}.{name}=".encode() + _value(globals_[name]) for name in names & globals_.keys())
     digest = hashlib.blake2b(_own().encode(), digest_size=8)
-    for part in sorted(set(_parts(kernel, set()))):
+    for part in sorted(parts):
         digest.update(part + b"\0")
     return digest.hexdigest()
 
 
-def _parts(kernel: Any, seen: set[int]) -> Iterator[bytes]:
-    if id(kernel) in seen:
+def _explore(globals_: dict[str, Any], seen: dict[int, dict[str, Any]]) -> None:
+    """Note the globals of a module and of all that it names, as far as they can change: not of numpy and such."""
+    if id(globals_) in seen or globals_.get("__name__", "").partition(".")[0] in _STILL:
         return
-    seen.add(id(kernel))
-    function = kernel.function
-    yield _source(function.__code__.co_filename)
-    for name in function.__code__.co_names:
-        value = function.__globals__.get(name)
-        if hasattr(value, "function"):
-            yield from _parts(value, seen)
-        elif isinstance(value, ModuleType):
-            yield from _module(value, seen)
-        elif value is not None and not callable(value):
-            yield f"{name}={value!r}".encode()
+    seen[id(globals_)] = globals_
+    for value in list(globals_.values()):
+        function = _function(value)
+        if isinstance(value, ModuleType):
+            _explore(vars(value), seen)
+        elif function is not None:
+            _explore(function.__globals__, seen)
+        elif getattr(value, "__module__", None) in sys.modules:
+            _explore(vars(sys.modules[value.__module__]), seen)
 
 
-def _module(module: ModuleType, seen: set[int]) -> Iterator[bytes]:
-    """A module that a kernel names: its source, and its kernels; of the standard library nothing."""
-    path = getattr(module, "__file__", None)
-    if path and module.__name__.partition(".")[0] not in sys.stdlib_module_names:
-        yield _source(path)
-        for value in vars(module).values():
-            if hasattr(value, "function"):
-                yield from _parts(value, seen)
+def _function(value: Any) -> FunctionType | None:
+    """The plain function of a kernel, or of a function that numba has compiled."""
+    own = getattr(value, "__dict__", None)
+    if isinstance(value, FunctionType) or not isinstance(own, dict) or isinstance(value, ModuleType):
+        return value if isinstance(value, FunctionType) else None
+    function = own.get("function", own.get("py_func"))
+    return function if isinstance(function, FunctionType) else None
 
 
+def _names(code: CodeType) -> Iterator[str]:
+    """The names that code reads, that of functions within it, too."""
+    yield from code.co_names
+    for each in code.co_consts:
+        if isinstance(each, CodeType):
+            yield from _names(each)
+
+
+def _value(value: Any) -> bytes:
+    """What compiled code takes from a name as a constant; of other things nothing."""
+    if isinstance(value, (int, float, complex, str, bytes, bool)):
+        return repr(value).encode()
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        return f"{value.dtype}{value.shape}".encode() + hashlib.blake2b(value.tobytes()).digest()
+    if isinstance(value, tuple):
+        return b"(" + b",".join(map(_value, value)) + b")"
+    return b""
+
+
+@functools.cache
 def _source(path: str) -> bytes:
     try:
         return Path(path).read_bytes()

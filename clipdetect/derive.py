@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from clipdetect.components import Feature, Params, Rows, State
+from clipdetect.errors import FieldsError
 from clipdetect.keys import KeyTable
 from clipdetect.numerics.categories import is_text
 from clipdetect.numerics.hashing import category, joined
@@ -78,7 +79,7 @@ class Derivation:
         return made
 
     def bind(self, base: Sequence[str], params: Params) -> None:
-        """Learn the columns that are open. Raises ValueError where two features make the same column."""
+        """Learn the columns that are open. Raises FieldsError where two features make the same column."""
         self._base = {name: j for j, name in enumerate(base)}
         numbers = [name for name in base if not is_text(name)]
         replaced = {name for name in base if is_text(name)}
@@ -99,7 +100,7 @@ class Derivation:
         ]
         twice = [name for name in made if made.count(name) > 1 or name in self.watched]
         if twice:
-            raise ValueError(f"two columns are called {twice[0]!r}; give one of the features another name=")
+            raise FieldsError(f"two columns are called {twice[0]!r}; give one of the features another name=")
 
     def stages(self) -> dict[str, Feature]:
         """Features by the prefix of their arrays."""

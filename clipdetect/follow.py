@@ -95,7 +95,8 @@ class Follower:
 
     Raises InputError for what can never be followed: stdin, a directory, a pipe, a compressed file.
 
-    name : the file of the last piece. saturated : whether its read filled the buffer.
+    name : the file of the last piece. saturated : whether its read filled the buffer. idle : what to do, again and
+    again, where nothing comes.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class Follower:
         self.signals, self.max_line, self.tell, self.clock = signals, max_line, tell, clock
         self.read_size = FIRST_READ
         self.saturated = False
+        self.idle: Callable[[], None] | None = None
         self.share = None  # what grows has no end
         self._others = dict(saved or {})  # positions of files that are not followed now are kept
         self._paths: list[_Path] = []
@@ -170,6 +172,8 @@ class Follower:
                     yield Piece(self.name, b"", 1, False)
                 elif idle:
                     self.signals.sleep(delay)
+                    if self.idle is not None:
+                        self.idle()
                 delay = min(delay * SLOWER, LONGEST) if idle else SHORTEST
         finally:
             for file in [file for path in self._paths for file in path.chain]:

@@ -12,7 +12,6 @@ This module alone imports numba, and only when the first kernel is to be compile
 from __future__ import annotations
 
 import functools
-import math
 import os
 import sys
 import threading
@@ -50,12 +49,14 @@ class Kernel:
         if self._compiled is None:
             numba = _numba()
             folder = cache.folder(self)
-            if folder is not None:
-                numba.config.CACHE_DIR = str(folder)
+            before = numba.config.CACHE_DIR
+            numba.config.CACHE_DIR = before if folder is None else str(folder)
             try:
                 self._compiled = numba.njit(self.function, cache=folder is not None, **OPTIONS)
             except RuntimeError:  # nowhere to write a cache
                 self._compiled = numba.njit(self.function, **OPTIONS)
+            finally:
+                numba.config.CACHE_DIR = before  # others' functions have their own place
         return self._compiled
 
     @property
@@ -117,8 +118,8 @@ class Engine:
 
     def call(self, kernel: Kernel, rows: int, *args: Any) -> Any:
         """Run `kernel(*args)`; `rows` is the number of records, for the accounting."""
-        if self.name == "numba":
-            return kernel.compiled(*args)
+        if self.name == "numba" and kernel not in self._fast:
+            self._compile(kernel, args)
         fast = self._fast.get(kernel)
         if fast is not None:
             return fast(*args)
@@ -128,8 +129,30 @@ class Engine:
         self.spent += taken
         self.slowest = max(self.slowest, taken / max(rows, 1))
         if self._can_load and kernel not in self._seen:
-            self._seen[kernel] = tuple(_empty(each) for each in args)
+            self._seen[kernel] = _no_rows(args)
         return result
+
+    def _compile(self, kernel: Kernel, args: tuple[Any, ...]) -> None:
+        """Compile a kernel, or read it from the cache, in a thread whose end can be waited for and given up."""
+        failures: list[Exception] = []
+
+        def work() -> None:
+            try:
+                kernel.compiled(*_no_rows(args))
+            except Exception as error:
+                failures.append(error)
+
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(0.0005)  # whoever gives it up is to end soon
+        self._loader = threading.Thread(target=work, name="clipdetect-compile", daemon=True)
+        self._loader.start()
+        try:
+            self.join(self._loader)
+        finally:
+            sys.setswitchinterval(interval)
+        for error in failures:
+            raise error
+        self._fast[kernel] = kernel.compiled
 
     def between_blocks(self, waiting: bool, saturated: bool) -> None:
         """Called after each block: start the compiler when it pays.
@@ -152,24 +175,24 @@ class Engine:
         """Whether the compiler is at work in the background."""
         return self._loader is not None and self._loader.is_alive()
 
-    def settle(self) -> None:
-        """Wait for a compilation under way, such as before the process forks."""
-        if self._loader is not None:
-            self._loader.join()
-
     def _load(self) -> None:
         interval = sys.getswitchinterval()
         sys.setswitchinterval(0.0005)  # records keep flowing while numba is imported
         try:
             seen = dict(self._seen)  # a kernel first met later stays interpreted
             for each, args in seen.items():
-                each.compiled(*args)  # zero rows: compiles, or reads the cache, and does nothing
+                each.compiled(*args)  # compiles, or reads the cache, and does nothing
             self._fast = {each: each.compiled for each in seen}
             self.switched = True
         except Exception as error:  # a broken cache or compiler: interpreted is still right
             self.error = error
         finally:
             sys.setswitchinterval(interval)
+
+
+def _no_rows(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments of a call of the same types on no records."""
+    return tuple(map(_empty, args))
 
 
 def _view(argument: Any) -> Any:
@@ -189,8 +212,3 @@ def _empty(argument: Any) -> Any:
     if isinstance(argument, tuple):
         return tuple.__new__(type(argument), map(_empty, argument))
     return argument
-
-
-def log_or(x: float, otherwise: float) -> float:
-    """log(x), or `otherwise` where x is not positive: the same in both engines."""
-    return math.log(x) if x > 0.0 else otherwise

@@ -272,8 +272,8 @@ class Pipeline:
         if batch.problems and strict:
             stop = batch.problems[0]
             batch = batch.until(stop.piece)
-        self.talk.problems(source.name, batch.problems, batch.values)
         batch = admitted(self.detector, self.selection, batch)
+        self.talk.problems(source.name, batch.problems, batch.values)
         parts = Parts(self.detector, self.verdicts, self.reader, self.writer, self.selection.columns)
         self.session.begin(parts)
         learn = not (self.config.freeze and self.writing)
@@ -307,8 +307,7 @@ class Pipeline:
         """Rows that wait for their end are told of, also where nothing more comes."""
         assert self.reader is not None
         self.remarks.held(source.name, self.reader)
-        if isinstance(source, Source):
-            source.idle = partial(self._held, source) if self.reader.waiting() else None
+        source.idle = partial(self._held, source) if self.reader.waiting() else None
 
     def _after_block(self, source: Source | Follower) -> None:
         self._held(source)

@@ -30,7 +30,7 @@ class Problem(NamedTuple):
 
 
 class ValueProblem(NamedTuple):
-    """Unreadable values of one kind in a block: how many, and where the first was.
+    """Unreadable values of one kind and field in a block: how many, and where the first was.
 
     kind: `missing`, `null`, `text`, `not finite`, `too large`, `boolean`, `not a number` ...
     """
@@ -71,7 +71,7 @@ class Batch:
     categories : (n,) int64 by field name, `values.category` of the value's text, -1 missing.
     opened : [(row, columns open from this row on)], ascending; columns before that are unchanged.
     problems : records that cannot be read, in order.
-    values : unreadable values, one entry a kind.
+    values : unreadable values, one entry a kind and field, the first line first.
     faults : what was raised on the way without the loss of a record.
     objects : the records as dicts, where the output needs them, else None.
     verbatim : pieces that are always written, such as a header.

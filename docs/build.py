@@ -1,7 +1,7 @@
 """Runs the commands shown in README.md and docs/, and writes their output into the pages.
 
-    python docs/build.py           rewrite the pages
-    python docs/build.py --check   compare only; exit code 1 and a diff where a page is stale
+    python docs/build.py [PAGE]...           rewrite the pages, or those named
+    python docs/build.py --check [PAGE]...   compare only; exit code 1 and a diff where a page is stale
 
 A page has three kinds of marks. After `<!-- run: COMMAND -->` stands a fenced block with the command
 and what it prints to stdout (2>&1 adds stderr); `run 2:` expects exit code 2. After
@@ -24,6 +24,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,6 +38,7 @@ LINKED = ("sample_data", "docs")
 MARK = re.compile(r"^<!-- (run|screen)(?: (\d+))?: (.+?) -->\n(?:```console\n.*?^```\n)?", re.MULTILINE | re.DOTALL)
 EACH = re.compile(r"^<!-- each: (\w+) -->\n.*?^<!-- end -->\n", re.MULTILINE | re.DOTALL)
 SUBCOMMANDS = ("config check",)
+START = (sys.executable, "-m", "clipdetect")
 
 
 def pages() -> list[Path]:
@@ -44,11 +46,14 @@ def pages() -> list[Path]:
     return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def built(page: Path) -> str:
-    """The page with fresh output. Raises RuntimeError where a command fails."""
+def built(page: Path, start: Sequence[str] = START) -> str:
+    """The page with fresh output. Raises RuntimeError where a command fails.
+
+    start : the words that `clipdetect` stands for.
+    """
     text = page.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
-        environment = _environment(Path(folder))
+        environment = _environment(Path(folder), start)
         work = Path(folder, "work")
         work.mkdir()
         for name in LINKED:
@@ -114,10 +119,10 @@ def on_screen(command: str, folder: Path, environment: dict[str, str]) -> str:
     return b"".join(parts).replace(b"\r\n", b"\n").decode()
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def _environment(folder: Path, start: Sequence[str]) -> dict[str, str]:
     """An environment of its own: `clipdetect` is found, nothing of the user's settings is."""
     command = folder / "clipdetect"
-    command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m clipdetect "$@"\n')
+    command.write_text(f'#!/bin/sh\nexec {shlex.join(start)} "$@"\n')
     command.chmod(0o755)
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("CLIPDETECT_", "COLUMNS", "PYTHON"))
@@ -126,23 +131,27 @@ def _environment(folder: Path) -> dict[str, str]:
     return {**kept, "PATH": path, "PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8", "NO_COLOR": "1"}
 
 
-def main(check: bool) -> int:
-    """Build or compare every page."""
-    stale = 0
-    for page in pages():
-        old, new = page.read_text(encoding="utf-8"), built(page)
-        if old == new:
-            continue
-        stale += 1
-        name = str(page.relative_to(ROOT))
+def difference(page: Path, new: str) -> str:
+    """A diff from what the page holds to what it would be; empty where it is fresh."""
+    old, name = page.read_text(encoding="utf-8"), str(page.relative_to(ROOT))
+    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), name, "what it would be", lineterm="", n=1)
+    return "\n".join(lines)
+
+
+def main(check: bool, names: Sequence[str]) -> int:
+    """Build or compare these pages, or every page. Exit code 1 where one was compared and is stale."""
+    stale = False
+    for page in [Path(name).resolve() for name in names] or pages():
+        new = built(page)
+        found = difference(page, new)
+        stale = stale or bool(found)
         if check:
-            diff = difflib.unified_diff(old.splitlines(), new.splitlines(), name, "what it would be", lineterm="", n=1)
-            print("\n".join(diff))
-        else:
+            print(found, end="\n" if found else "")
+        elif found:
             page.write_text(new, encoding="utf-8")
-            print(f"{name}: rewritten")
+            print(f"{page.relative_to(ROOT)}: rewritten")
     return 1 if check and stale else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main("--check" in sys.argv[1:]))
+    sys.exit(main("--check" in sys.argv[1:], [each for each in sys.argv[1:] if each != "--check"]))

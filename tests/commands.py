@@ -1,25 +1,35 @@
-"""Runs the command in a process of its own."""
+"""Runs the command, as `launcher.py` starts it or, where it is sent signals and the like, in a Python of its own."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import launcher
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
 COMMAND = [sys.executable, "-m", "clipdetect"]
 PATIENCE = 30.0  # seconds after which something that must happen is taken not to
 
 
-def run(*args: Any, command: list[str] = COMMAND, **more: Any) -> subprocess.CompletedProcess[bytes]:
+def run(*args: Any, command: list[str] | None = None, **more: Any) -> subprocess.CompletedProcess[bytes]:
     """The command, to its end."""
     given = {} if "input" in more else {"stdin": subprocess.DEVNULL}
     return subprocess.run(
-        [*command, *map(str, args)], capture_output=True, timeout=PATIENCE, env=ENVIRONMENT, **given, **more
+        [*(command or launcher.command()), *map(str, args)],
+        capture_output=True,
+        timeout=PATIENCE,
+        env=ENVIRONMENT,
+        **given,
+        **more,
     )
 
 
@@ -27,6 +37,24 @@ def start(*args: Any, command: list[str] = COMMAND, **more: Any) -> subprocess.P
     """The command, with pipes at its ends."""
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     return subprocess.Popen([*command, *map(str, args)], bufsize=0, env=ENVIRONMENT, **{**pipes, **more})
+
+
+@contextlib.contextmanager
+def hang_guard(seconds: float = PATIENCE) -> Iterator[None]:
+    """Fail where what is inside does not end; nothing that ends is ever measured by it."""
+
+    def hangs(*_: object) -> None:
+        raise AssertionError(f"it has not ended after {seconds:g} s")
+
+    before = signal.signal(signal.SIGUSR2, hangs)  # the other ones are clipdetect's own
+    guard = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGUSR2))
+    guard.start()
+    try:
+        yield
+    finally:
+        guard.cancel()
+        guard.join()
+        signal.signal(signal.SIGUSR2, before)
 
 
 def until(happened: Callable[[], Any]) -> Any:

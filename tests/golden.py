@@ -9,11 +9,14 @@ in the folder but `out`, `err` and `code` is there to be read.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+import launcher
 
 CASES = Path(__file__).parent / "golden"
 ANSWERS = ("out", "err", "code")
@@ -31,7 +34,7 @@ def given(name: str) -> dict[str, bytes]:
         shutil.copytree(CASES / name, folder, ignore=shutil.ignore_patterns(*ANSWERS))
         bin.mkdir()
         command = bin / "clipdetect"
-        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m clipdetect "$@"\n')
+        command.write_text(f'#!/bin/sh\nexec {shlex.join(launcher.command())} "$@"\n')
         command.chmod(0o755)
         kept = {key: value for key, value in os.environ.items() if not key.startswith("CLIPDETECT_")}
         path = f"{bin}{os.pathsep}{os.environ['PATH']}"

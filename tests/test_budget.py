@@ -136,15 +136,6 @@ def test_missing_score_stays_missing_and_teaches_nothing() -> None:
     assert {name: array.tobytes() for name, array in state.items()} == before
 
 
-def test_not_learning_changes_nothing() -> None:
-    budget = make()
-    state = blank(budget)
-    step(budget, [1.0, 0.0], state)
-    before = {name: array.tobytes() for name, array in state.items()}
-    step(budget, [0.0, 2.0, 3.0], state, learn=False)
-    assert {name: array.tobytes() for name, array in state.items()} == before
-
-
 @pytest.mark.parametrize("kind", ["residual", "distance"])
 def test_limits_are_where_the_flag_flips(kind: RawKind) -> None:
     budget = make(kind)

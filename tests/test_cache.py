@@ -57,10 +57,48 @@ def test_a_helper_edited_in_another_file_is_compiled_anew(tmp_path):
     assert found == ["[2.0, 2.0]", "[2.0, 2.0]", "[3.0, 3.0]", "[7.0, 7.0]"]
 
 
+THIRD = {
+    "a constant from a third file": "OFFSET = 0.0\n",
+    "a kernel from a third file": "from clipdetect.jit import kernel\n\n@kernel\ndef base(x):\n    return x * 0.0\n",
+    "a function of numba's own": "import numba\n\n@numba.njit\ndef base(x):\n    return x * 0.0\n",
+}
+USES = "from clipdetect.jit import kernel\nfrom my_third import {}\n\n@kernel\ndef gain(x):\n    return x * 2.0 + {}\n"
+
+
+@pytest.mark.skipif(not jit.available(), reason="numba is not installed")
+@pytest.mark.parametrize("what", THIRD)
+@pytest.mark.parametrize("attribute", [False, True])
+def test_what_a_helper_takes_from_a_third_file_counts(tmp_path, what, attribute):
+    name, used = ("OFFSET", "OFFSET") if "OFFSET" in THIRD[what] else ("base", "base(x)")
+    plugin = PLUGIN
+    if attribute:
+        plugin = PLUGIN.replace("from my_helper import gain", "import my_helper").replace("gain(X", "my_helper.gain(X")
+    (tmp_path / "my_plugin.py").write_text(plugin)
+    (tmp_path / "my_helper.py").write_text(USES.format(name, used))
+    found = []
+    for third in (THIRD[what], THIRD[what].replace("0.0", "5.0")):
+        (tmp_path / "my_third.py").write_text(third)
+        found.append(run(tmp_path).stdout.split("] ")[0] + "]")
+    assert found == ["[2.0, 2.0]", "[7.0, 7.0]"]
+
+
+def test_a_value_counts_and_what_never_ends_in_code_does_not():
+    base = cache._reached(double)
+    assert cache._reached(double) == base
+    globals()["FACTOR"] = 3.0
+    try:
+        assert cache._reached(double) != base
+    finally:
+        globals()["FACTOR"] = 2.0
+
+
+FACTOR = 2.0
+
+
 @jit.kernel
 def double(x):
     """x"""
-    return x * 2.0
+    return x * FACTOR
 
 
 def test_a_folder_that_others_may_write_is_not_used(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import launcher
 import pytest
 
 import clipdetect
@@ -24,7 +25,7 @@ HEAVY = ("numpy", "numba", "rich", "orjson", "msgspec", "yaml", "scipy")
 
 def run(*args: str, **options) -> subprocess.CompletedProcess:
     options = {"stdin": subprocess.DEVNULL, "cwd": ROOT, **options}
-    return subprocess.run([sys.executable, "-m", "clipdetect", *args], capture_output=True, text=True, **options)
+    return subprocess.run([*launcher.command(), *args], capture_output=True, text=True, **options)
 
 
 def stand_in(monkeypatch, run) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 
 import numpy as np
 import pytest
+from commands import COMMAND, ENVIRONMENT, PATIENCE, until
 
 from clipdetect import Detector
 from clipdetect.jit import Engine, available
+from clipdetect.state import load
 
 COMPILES = available() and os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
 needs_compiler = pytest.mark.skipif(not COMPILES, reason="needs numba, switched on")
@@ -72,3 +76,23 @@ def test_a_compiler_that_fails_leaves_the_interpreter(monkeypatch):
     engine.between_blocks(waiting=True, saturated=True)
     assert isinstance(engine.error, ImportError)
     assert np.isfinite(detector.step([[0.1]]).score).all()
+
+
+@needs_compiler
+def test_a_signal_does_not_wait_for_the_compiler(tmp_path):
+    kept, state = tmp_path / "cache", tmp_path / "m.bin"
+    environment = {**ENVIRONMENT, "XDG_CACHE_HOME": str(kept)}
+    environment.pop("NUMBA_CACHE_DIR", None)
+    process = subprocess.Popen(
+        [*COMMAND, "--engine", "numba", "--state", str(state)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+    )
+    process.stdin.write(b'{"x":1,"y":2}\n' * 100)
+    process.stdin.flush()
+    until(lambda: list(kept.glob("clipdetect/*")))  # the first kernel is about to be compiled
+    process.send_signal(signal.SIGTERM)
+    rest, _ = process.communicate(timeout=PATIENCE / 3)  # all kernels take far longer
+    assert (process.returncode, rest) == (143, b"")
+    assert load(state)[0]["records"] == 0

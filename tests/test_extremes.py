@@ -197,19 +197,6 @@ def test_missing_value_is_skipped() -> None:
     assert same(run(x), [array[there] for array in found])
 
 
-def test_not_learning_leaves_the_state_bit_equal() -> None:
-    estimator = Extremes()
-    state = fresh(estimator, 2)
-    slots = np.zeros(200, np.int64)
-    rows = rows_of(nasty(200, 2), 1.7e9 + 777.0 * np.arange(200))
-    estimator.step(state, slots, rows)
-    before = {name: array.copy() for name, array in state.items()}
-    rows.learn = np.zeros(200, bool)
-    estimator.step(state, slots, rows)
-    for name, array in state.items():
-        assert array.tobytes() == before[name].tobytes(), name
-
-
 @pytest.mark.parametrize(("a", "b"), [(1e6, 0.0), (1e-6, 0.0), (-1.0, 0.0), (1.0, 1e6)])
 def test_units_do_not_matter(a: float, b: float) -> None:
     x, time = daily(1500)

@@ -44,16 +44,6 @@ def test_missing_score_stays_missing() -> None:
     assert flag[0] == 0
 
 
-def test_nothing_is_learned_so_cuts_change_nothing() -> None:
-    fixed = make()
-    raw = np.random.default_rng(1).normal(scale=4, size=200)
-    whole = step(fixed, raw)
-    parts = [step(fixed, raw[a : a + 7]) for a in range(0, 200, 7)]
-    assert fixed.state_spec(1) == {}
-    assert whole[0].tobytes() == np.concatenate([part[0] for part in parts]).tobytes()
-    assert whole[1].tobytes() == np.concatenate([part[1] for part in parts]).tobytes()
-
-
 @pytest.mark.skipif(not available(), reason="needs numba")
 @pytest.mark.parametrize("kind", ["residual", "level"])
 def test_compiled_and_interpreted_agree_bit_for_bit(kind: RawKind) -> None:

@@ -6,8 +6,8 @@ import json
 import os
 import re
 import subprocess
-import sys
 
+import launcher
 import pytest
 from feeding import feed
 
@@ -368,7 +368,7 @@ def test_the_command_survives_all_of_it(tmp_path, flags):
     path = tmp_path / "odd.jsonl"
     path.write_bytes(around("jsonl", *odd))
     done = subprocess.run(
-        [sys.executable, "-m", "clipdetect", "-x", "i", *flags, str(path)], capture_output=True, timeout=60, check=False
+        [*launcher.command(), "-x", "i", *flags, str(path)], capture_output=True, timeout=60, check=False
     )
     said = done.stderr.decode()
     assert done.returncode == 0, said
@@ -406,7 +406,7 @@ ODD_USES = [
     ("args", "data"), ODD_USES, ids=lambda each: " ".join(map(ascii, each)) if type(each) is list else ""
 )
 def test_odd_uses_are_no_crash(args, data):
-    done = subprocess.run([sys.executable, "-m", "clipdetect", *args], input=data, capture_output=True, timeout=60)
+    done = subprocess.run([*launcher.command(), *args], input=data, capture_output=True, timeout=60)
     assert b"Traceback" not in done.stderr
     assert done.returncode in (0, 1, 2)
     assert all(line.startswith(b"clipdetect: ") for line in done.stderr.splitlines())

@@ -60,17 +60,6 @@ def test_nasty_values_give_finite_raws_and_predictions(patience: int) -> None:
         assert not np.isnan(expected[100:]).any()
 
 
-def test_cuts_change_no_bit() -> None:
-    X = nasty(400, 2, 2)
-    whole = run(Level(), X)
-    estimator = Level()
-    state = fresh(estimator, 2)
-    parts = []
-    for part in np.split(np.arange(400), [1, 2, 9, 60, 61, 250]):
-        parts.append(estimator.step(state, np.zeros(len(part), np.int64), block(X[part])))
-    assert same(whole, [np.concatenate(arrays) for arrays in zip(*parts, strict=True)])
-
-
 def test_not_learning_leaves_the_state_bit_equal() -> None:
     estimator = Level()
     state = fresh(estimator, 2)
@@ -83,14 +72,6 @@ def test_not_learning_leaves_the_state_bit_equal() -> None:
         assert array.tobytes() == before[name].tobytes(), name
 
 
-def test_inputs_are_not_modified() -> None:
-    rows = block(nasty(200, 2))
-    before = rows.X.copy()
-    estimator = Level()
-    estimator.step(fresh(estimator, 2), np.zeros(200, np.int64), rows)
-    assert rows.X.tobytes() == before.tobytes()
-
-
 def test_a_column_never_seen_adds_no_bit() -> None:
     for d in (1, 3):
         X = nasty(400, d, 4)
@@ -98,16 +79,6 @@ def test_a_column_never_seen_adds_no_bit() -> None:
         raw, expected, scale = run(Level(), padded)
         assert same(run(Level(), X), (raw, expected[:, :d], scale[:, :d]))
         assert np.isnan(expected[:, d:]).all()
-
-
-def test_keys_do_not_influence_each_other() -> None:
-    X = nasty(600, 2, 6)
-    slots = np.random.default_rng(0).integers(0, 3, 600)
-    estimator = Level()
-    together = estimator.step(fresh(estimator, 2, keys=3), slots, block(X))
-    for key in range(3):
-        mine = slots == key
-        assert same(run(Level(), X[mine]), [array[mine] for array in together])
 
 
 def test_a_restart_is_a_fresh_key() -> None:

@@ -78,7 +78,7 @@ MODES = [{}, {"as_text": True}, {"as_text": True, "terminal": True}, {"as_text":
 @pytest.mark.parametrize("mode", MODES, ids=["json", "text", "terminal", "color"])
 @pytest.mark.parametrize("name", NAMES)
 def test_cuts_change_nothing(name, mode):
-    data = b"\n".join(lines_of(name, 300))
+    data = b"\n".join(lines_of(name, 160))
     for more in ({}, {"only_anomalies": True}, {"pass_bad": False}, {"max_line": 90}):
         whole = alone(name, data, **mode, **more)
         assert whole[0]

@@ -106,7 +106,7 @@ def test_cuts_change_no_byte(name, flags):
 def test_one_byte_at_a_time_engines_and_resuming_give_the_same_bytes(tmp_path, name):
     flags = {"rate": 0.3, **MORE.get(name, {})}
     whole = feed(LOGS[name], **flags)[0]
-    assert feed(LOGS[name][:9000], sizes=[1], **flags)[0] == feed(LOGS[name][:9000], **flags)[0]
+    assert feed(LOGS[name][:5000], sizes=[1], **flags)[0] == feed(LOGS[name][:5000], **flags)[0]
     assert feed(LOGS[name], **flags, engine="numba")[0] == whole
     lines = LOGS[name].split(b"\n")
     for at in (1, 300, 777):
@@ -115,7 +115,7 @@ def test_one_byte_at_a_time_engines_and_resuming_give_the_same_bytes(tmp_path, n
         assert first + feed(b"\n".join(lines[at:]), state=state, **flags, input_format=name)[0] == whole
 
 
-@pytest.mark.parametrize("name", set(LOGS) - {"journald"})
+@pytest.mark.parametrize("name", sorted(set(LOGS) - {"journald"}))
 def test_text_gives_back_every_byte_and_json_every_line(name):
     flags = MORE.get(name, {})
     assert feed(LOGS[name], output_format="text", **flags)[0] == LOGS[name] + b"\n"
@@ -148,7 +148,7 @@ def records(n=N, seed=3):
     return "\n".join(lines).encode()
 
 
-RECORDS = records()
+RECORDS = records(560)
 SPECS = {
     "rate": ["rate", "rate:per=who,where=message~that", "rate:of=x,shape=window,per=k+who", "rate:where=x>30,log=true"],
     "distinct": ["distinct:field=who", "distinct:field=who+message,per=k"],

@@ -14,7 +14,9 @@ import threading
 import time
 from pathlib import Path
 
+import launcher
 import pytest
+from commands import PATIENCE
 
 from clipdetect.cli import COMMANDS
 
@@ -33,7 +35,9 @@ def run(*args, env=None, **more):
     if "input" not in more:
         more = {"stdin": subprocess.DEVNULL, **more}
     environment = {**ENVIRONMENT, **(env or {})}
-    return subprocess.run([*COMMAND, *map(str, args)], capture_output=True, timeout=60, env=environment, **more)
+    return subprocess.run(
+        [*launcher.command(), *map(str, args)], capture_output=True, timeout=60, env=environment, **more
+    )
 
 
 def start(*args, **more):
@@ -120,17 +124,14 @@ def test_a_wrong_option_offers_the_nearest():
 
 
 def test_the_first_record_does_not_wait_for_the_end():
-    """Point 12; with room for a busy machine."""
-    begun = time.monotonic()
+    """Point 12."""
     process = start()
     process.stdin.write(b'{"x":1}\n')
-    line = process.stdout.readline()
-    taken = time.monotonic() - begun
-    rest, said = process.communicate(timeout=10)
+    line = process.stdout.readline()  # while stdin is open: a record held back would hang here
+    rest, said = process.communicate(timeout=PATIENCE)
     assert line == b'{"x":1,"score":null,"anomaly":false}\n'
     assert (rest, said.count(b"\n"), process.returncode) == (b"", 1, 0)
     assert said.startswith(b"clipdetect: 1 record is too few for a score")
-    assert taken < 1.5
 
 
 @pytest.mark.parametrize(
@@ -139,20 +140,16 @@ def test_the_first_record_does_not_wait_for_the_end():
     ids=["jsonl", "csv", "plain", "json"],
 )
 def test_every_record_leaves_as_it_comes(first, following):
-    """Point 13; the slowest of 60 within 50 ms, but for one the machine may have disturbed."""
+    """Point 13: the next is sent only when the one before is out."""
     process = start("--engine", "python")
     process.stdin.write(first)
     got = os.read(process.stdout.fileno(), 1000)
-    delays = []
     for i in range(60):
-        begun = time.monotonic()
         process.stdin.write(following % i)
-        ready, _, _ = select.select([process.stdout], [], [], 5)
+        ready, _, _ = select.select([process.stdout], [], [], PATIENCE)
         assert ready, "a record was held back"
         got += os.read(process.stdout.fileno(), 1000)
-        delays.append(time.monotonic() - begun)
-    process.communicate(timeout=10)
-    assert sorted(delays)[-2] < 0.05
+    process.communicate(timeout=PATIENCE)
     assert got.count(b"false") >= 59
 
 
@@ -163,7 +160,7 @@ def test_a_record_in_two_pieces_is_one_record():
     time.sleep(0.2)
     process.stdin.write(b"1}\n")
     assert process.stdout.readline() == b'{"x":1,"score":null,"anomaly":false}\n'
-    process.communicate(timeout=10)
+    process.communicate(timeout=PATIENCE)
 
 
 def test_memory_does_not_grow_with_the_stream(tmp_path):
@@ -178,7 +175,7 @@ def test_memory_does_not_grow_with_the_stream(tmp_path):
             "print(code,resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
         )
         command = [sys.executable, "-c", script, *COMMAND, "--engine", "numba", "-e", "zscore", str(path)]
-        done = subprocess.run(command, capture_output=True, env=ENVIRONMENT, timeout=60)
+        done = subprocess.run(command, capture_output=True, env=ENVIRONMENT, timeout=PATIENCE)
         code, kib = done.stdout.split()
         assert code == b"0"
         return int(kib)
@@ -318,8 +315,8 @@ def on_a_terminal(*args, env=None, feed=b""):
     for i, piece in enumerate(feed if isinstance(feed, list) else [feed]):
         time.sleep(2.5 if i else 0.0)
         process.stdin.write(piece)
-    out, _ = process.communicate(timeout=20)
-    reader.join(timeout=10)
+    out, _ = process.communicate(timeout=PATIENCE)
+    reader.join(timeout=PATIENCE)
     os.close(ours)
     return out, b"".join(shown)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import signal
 from itertools import pairwise, product
 
 import pytest
+from commands import PATIENCE, start
 from feeding import feed
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -54,8 +56,8 @@ LINES = st.lists(st.text('",a\r', max_size=6).map(str.encode), max_size=8)
 @given(LINES, st.integers(1, 30), st.lists(st.integers(0, 8), max_size=3))
 def test_records_are_those_of_the_library_however_they_are_cut(lines, limit, cuts):
     quotes, found, edges = Quotes(b",", limit), [], sorted({0, *(min(cut, len(lines)) for cut in cuts), len(lines)})
-    for start, stop in pairwise(edges):
-        found += quotes.records(lines[start:stop])
+    for begin, end in pairwise(edges):
+        found += quotes.records(lines[begin:end])
     assert found + quotes.records([], final=True) == naive(lines, limit)
 
 
@@ -101,3 +103,13 @@ def test_cells_of_an_object_keep_their_order_and_names():
     record = {"a": {"b": 1, "c": {}}, "d": [1, {"e": 2}], "": {"x": None}, "f": {"g": {"h": "t"}}}
     assert flat(record) == {"a.b": "1", "a.c": "{}", "d": '[1,{"e":2}]', ".x": "", "f.g.h": "t"}
     assert flat({"n" * 2000: {"x": 1}}) == {"n" * 2000: '{"x":1}'}
+
+
+def test_an_open_quote_of_a_followed_file_is_told_of_though_nothing_more_comes(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text('a,b\n1,2\n"3,4\n')
+    process = start("--follow", path)
+    said = process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=PATIENCE)
+    assert f"{path}:3: a quote opens here" in said.decode()

@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import launcher
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -42,7 +43,7 @@ def flagged(path: Path, *options: str) -> list[bool]:
 
 
 def output(path: Path, *options: str) -> str:
-    command = [sys.executable, "-m", "clipdetect", "--quiet", *options, str(path)]
+    command = [*launcher.command(), "--quiet", *options, str(path)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode()
 
 

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from commands import PATIENCE
 from feeding import Memory, Pieces, Quiet
 
 from clipdetect import source
@@ -57,12 +58,12 @@ def test_an_endless_expression_ends_with_the_first_signal(tmp_path, case):
     process.stdin.write((more + endless + "\n").encode())
     time.sleep(0.5)
     process.send_signal(signal.SIGTERM)
-    rest, said = process.communicate(timeout=20)
+    rest, said = process.communicate(timeout=PATIENCE)
     assert (process.returncode, rest) == (143, b"")
     assert b"Traceback" not in said
     assert load(state)[0]["records"] == 80
-    again = start("--state", state, *flags).communicate(more.encode(), timeout=20)[0]
-    assert got + again == start(*flags).communicate((good + more).encode(), timeout=20)[0]
+    again = start("--state", state, *flags).communicate(more.encode(), timeout=PATIENCE)[0]
+    assert got + again == start(*flags).communicate((good + more).encode(), timeout=PATIENCE)[0]
 
 
 def test_all_of_it_takes_less_than_a_second():

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -58,6 +60,17 @@ class Commands(click.Group):
         except BrokenPipeError:
             silence(1)
             raise click.exceptions.Exit(CLOSED_PIPE) from None
+
+
+def command() -> NoReturn:
+    """The command as a process of its own: `main`, and then its end, for which no compiler is waited."""
+    code = main()
+    if threading.active_count() == 1:
+        sys.exit(code)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # closed, or gone
+            stream.flush()
+    os._exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

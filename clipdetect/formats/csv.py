@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,7 +21,7 @@ from clipdetect.formats.select import LONGEST_NAME, Selection
 from clipdetect.formats.values import ABSENT, cell, said
 from clipdetect.numerics.categories import field_of, is_text
 from clipdetect.numerics.words import cut
-from clipdetect.records import Annotation, Batch, FormatOptions, Problem
+from clipdetect.records import Annotation, Batch, FormatOptions, concatenated
 
 __all__ = ["Csv"]
 
@@ -65,7 +64,7 @@ class Csv(Lines):
         self._final = final
         batch = super().decode(data, final)
         if final and self._quotes.waiting:
-            batch = self._after(batch, self._quoted([], self.line))
+            batch = concatenated([batch, self._quoted([], self.line)])
         if self._due is not None and (len(batch.rows) or final or not self.options.bands):
             prepend(batch, [*self._lead, self._due, *self._held])
             batch.verbatim = frozenset({len(self._lead)})
@@ -77,7 +76,8 @@ class Csv(Lines):
         return batch
 
     def block(self, lines: list[bytes], text: bytes, first_line: int) -> Batch:
-        if self._quotes.waiting or b'"' in text or text.count(b"\r") != text.count(b"\r\n"):
+        odd = b'"' in text or text.count(b"\r") != text.count(b"\r\n")
+        if self._quotes.waiting or odd or self.longer(lines, text):
             return self._quoted(lines, first_line)
         start = 0
         while not self._begun and start < len(lines):
@@ -110,7 +110,7 @@ class Csv(Lines):
         self.headed = not numeric
         self.header = unique(row) if self.headed else [f"c{j + 1}" for j in range(len(row))]
         self._place = {name: j for j, name in enumerate(self.header)}
-        taken = set(names(self.options, csv=True)) & set(self.header)
+        taken = {*names(self.options, csv=True), *self._edges(self.header)} & set(self.header)
         if taken:
             raise ConfigError(
                 f"{self.source}:{number}: there is a column {min(taken)!r} already; choose other names with --prefix"
@@ -304,24 +304,6 @@ class Csv(Lines):
             prepend(batch, lead)
         return batch
 
-    def _after(self, first: Batch, second: Batch) -> Batch:
-        """One batch of two; the first has no rows or the second none."""
-        if not first.pieces:
-            return second
-        shift = len(first.pieces)
-        rows, owner = (second.rows + shift, second) if not len(first.rows) else (first.rows, first)
-        moved: list[Problem] = [each._replace(piece=each.piece + shift) for each in second.problems]
-        return replace(
-            owner,
-            pieces=first.pieces + second.pieces,
-            rows=rows,
-            problems=first.problems + moved,
-            values=first.values + second.values,
-            verbatim=frozenset(),
-            continued=False,
-            unended=False,
-        )
-
     # -- writing ------------------------------------------------------------------------------
 
     def record(self, piece: bytes) -> dict[str, Any]:
@@ -338,8 +320,14 @@ class Csv(Lines):
         """The header's further cells."""
         prefix = self.options.prefix
         found = [prefix + name for name in ("score", "anomaly", "why", *self.options.marks)]
-        found += [f"{prefix}{name}_{edge}" for name in self._banded(annotation) for edge in EDGES]
+        found += self._edges(self._banded(annotation))
         return b"".join(self.delimiter + self.quoted(name) for name in found)
+
+    def _edges(self, fields: list[str]) -> list[str]:
+        """Names of the columns for the bands of these fields."""
+        return (
+            [f"{self.options.prefix}{name}_{edge}" for name in fields for edge in EDGES] if self.options.bands else []
+        )
 
     def _banded(self, annotation: Annotation) -> list[str]:
         """Columns that get bands: those known before the first record, and those that it has; for good."""
@@ -394,6 +382,9 @@ class Csv(Lines):
         header = b""
         if self._rendered is None and batch.objects:
             self._rendered = list(flat(batch.objects[0]))
+            taken = set(self._rendered).intersection(self._edges(self._banded(annotation)))
+            if taken:
+                raise ConfigError(f"the records have a field {min(taken)!r} already; choose other names with --prefix")
             header = self.delimiter.join(map(self.quoted, self._rendered)) + self._appended(annotation) + b"\n"
         lines = []
         for record in batch.objects:

@@ -281,15 +281,12 @@ class Fast:
             return
         missing = gone & np.signbit(X)
         selection.met.update(name for name, some in zip(self._numbers, ~missing.all(axis=0), strict=True) if some)
-        order = []
         for kind, found in (("missing", missing), ("null", gone & ~missing)):
-            count = int(np.count_nonzero(found))
-            if count:
-                i, j = divmod(int(np.argmax(found)), X.shape[1])
-                order.append((i, j, kind, count))
-        for i, j, kind, count in sorted(order):
-            line = first_line + int(places[i])
-            values.add(kind, line, self._numbers[j], said(kind, None), count)
+            first = np.argmax(found, axis=0).tolist()
+            for j, count in enumerate(np.count_nonzero(found, axis=0).tolist()):
+                if count:
+                    line = first_line + int(places[first[j]])
+                    values.add(kind, line, self._numbers[j], said(kind, None), count)
         X[gone] = math.nan
 
 

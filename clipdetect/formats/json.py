@@ -41,7 +41,7 @@ class Json(Jsonl):
 
     def start(self, name: str) -> None:
         super().start(name)
-        self._buffer = b""
+        self._buffer = self._separator = b""
         self._inside = self._closed = self._lost = False
         self._around = 0  # objects around the array
         self._last = b"\n"  # byte of the input
@@ -95,6 +95,8 @@ class Json(Jsonl):
         if final and self._inside and not self._closed and (not self.options.pass_bad or self.options.only_anomalies):
             pieces.append(b"]" + b"}" * self._around + b"\n")  # what is left out must not leave the array open
             self._closed, self._last = True, b"\n"
+        elif final and self._inside and not self._closed:
+            pieces.append(b"")  # the end of an array that is torn
         if final and self._last != b"\n":
             pieces.append(b"\n")
         batch = self._rows_walled(pieces, elements, trouble)
@@ -233,7 +235,7 @@ class Json(Jsonl):
             if i is None and place not in bad:
                 if not self._reached:
                     out.append(piece)
-                elif piece[:1] == b"]":
+                elif piece[:1] == b"]" or not piece:
                     out += [self._separator.replace(b",", b"") if self._dropped else self._separator, piece]
                     self._reached, self._separator = False, b""
                 else:

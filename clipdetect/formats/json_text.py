@@ -14,6 +14,7 @@ _UNUSUAL = re.compile(  # numbers that a parser and a writer may give back in an
     rb"[0-9]{16}|[0-9.]{17}|[0-9][eE]|[0-9]\.[0-9]*0(?![0-9])|-0(?![.0-9])|0\.0000"
 )
 _WITHOUT_ZEROS = re.compile(r"([+-]?)(0|[1-9][0-9]*)?(?:\.([0-9]*))?([eE][+-]?[0-9]+)?")
+TELEPHONE = 7  # digits
 _HOLD = secrets.token_hex(8)  # around the number of a text that is put in afterwards
 
 
@@ -67,14 +68,18 @@ def _number(text: str) -> Text:
 
 
 def cell_number(text: str) -> Text | str:
-    """A number as CSV writes it, as JSON: its digits stay; with leading zeros it is an identifier, and so a text.
+    """A number as CSV writes it, as JSON: its digits stay.
 
-    >>> [dumps(cell_number(each)) for each in ("1.50", "+5", ".5", "1.", "-.5e3", "00712")]
-    [b'1.50', b'5', b'0.5', b'1', b'-0.5e3', b'"00712"']
+    With leading zeros it is an identifier, with a plus before many digits a telephone number, and so a text.
+
+    >>> [dumps(cell_number(each)) for each in ("1.50", "+5", ".5", "1.", "-.5e3", "00712", "+49151234567")]
+    [b'1.50', b'5', b'0.5', b'1', b'-0.5e3', b'"00712"', b'"+49151234567"']
     """
     found = _WITHOUT_ZEROS.fullmatch(text.strip())
     if found is None:
         return text
     sign, whole, part, exponent = found.groups()
+    if sign == "+" and len(whole or "") >= TELEPHONE:
+        return text
     digits = (whole or "0") + (f".{part}" if part else "") + (exponent or "")
     return Text(("-" if sign == "-" else "") + digits)

@@ -41,7 +41,7 @@ class Jsonl(Lines):
 
     def block(self, lines: list[bytes], text: bytes, first_line: int) -> Batch:
         faults = []
-        if self.fast.wanted():
+        if self.fast.wanted() and not self.longer(lines, text):
             before = self.selection.mark()
             try:
                 batch = self.fast.decode(lines, text, first_line, self._line)

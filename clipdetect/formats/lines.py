@@ -94,6 +94,11 @@ class Lines(Format):
                 parts.append(part)
         return concatenated(parts)
 
+    def longer(self, lines: list[bytes], text: bytes) -> bool:
+        """Whether one of the lines is longer than a record may be; `text` is all of them."""
+        limit = self.options.max_line
+        return len(text) > limit and max(map(len, lines)) > limit
+
     def given_up(self, line: bytes) -> bytes:
         """All of the record that ends with this line, when it has raised and nothing of it is to wait any longer."""
         return line

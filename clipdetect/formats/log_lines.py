@@ -107,7 +107,7 @@ class LogLines(Lines):
             if keeps:
                 objects.append(record if record["line"] is line else {**record, "line": line})
         X = None if careful else self._matrix(rows, first_line)
-        rows.values.found.pop("missing", None)  # a log leaves out what there is not
+        rows.values.forget("missing")  # a log leaves out what there is not
         batch = rows.batch(lines, np.array(rows.places, np.int64), X)
         batch.time = np.array(rows.times, np.float64)
         if keeps:

@@ -84,23 +84,28 @@ def too_deep(text: bytes) -> bool:
 
 
 class Values:
-    """Counts unreadable values of a block by kind, with the first of each."""
+    """Counts unreadable values of a block by kind and field, with the first of each."""
 
     def __init__(self) -> None:
-        self.found: dict[str, ValueProblem] = {}
+        self._found: dict[tuple[str, str], ValueProblem] = {}
 
     def add(self, kind: str, line: int, field: str, message: str, count: int = 1) -> None:
         """One more, or `count` more, of a kind."""
-        old = self.found.get(kind)
+        old = self._found.get((kind, field))
         if old is None:
-            self.found[kind] = ValueProblem(kind, count, line, field, message)
+            self._found[kind, field] = ValueProblem(kind, count, line, field, message)
         elif old.line <= line:
-            self.found[kind] = old._replace(count=old.count + count)
+            self._found[kind, field] = old._replace(count=old.count + count)
         else:
-            self.found[kind] = ValueProblem(kind, old.count + count, line, field, message)
+            self._found[kind, field] = ValueProblem(kind, old.count + count, line, field, message)
+
+    def forget(self, kind: str) -> None:
+        """Leave out a kind."""
+        self._found = {key: each for key, each in self._found.items() if key[0] != kind}
 
     def list(self) -> list[ValueProblem]:
-        return list(self.found.values())
+        """All of them, the first line first."""
+        return sorted(self._found.values(), key=lambda each: each.line)
 
 
 class Rows:

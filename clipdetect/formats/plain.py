@@ -35,7 +35,7 @@ class Plain(Lines):
         selection, options = self.selection, self.options
         beside = options.objects or wanted(options)
         usual = selection.columns == [FIELD] and not beside
-        if usual and not text.translate(None, NUMERIC):
+        if usual and not text.translate(None, NUMERIC) and not self.longer(lines, text):
             try:
                 X = np.array(list(map(float, lines)), np.float64)[:, None] + 0.0
             except ValueError:  # a blank line, two signs

@@ -149,7 +149,8 @@ def _table(stream: Stream, flags: dict[str, Any], records: Sequence[Piece], out:
         raise Wrong("no flag in the header", header)
     if stream.format not in LOGS and len(body) != len(records):
         raise Wrong("records were lost or added", len(body), len(records))
-    known = [name for name in header if header.count(name) == 1]
+    added = header.index(anomaly) - 1  # here what is appended begins
+    known = [name for name in header[:added] if header.count(name) == 1]
     for i, row in enumerate(body):
         if len(row) != len(header):
             raise Wrong("number of cells", row, header)

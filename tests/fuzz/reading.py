@@ -113,7 +113,7 @@ def _table(lines: list[bytes], name: str, limit: int) -> Iterator[Piece]:
             yield Piece(lines[at], "blank")
             at += 1
             continue
-        size = extent(lines, at, delimiter)
+        size = extent(lines, at, delimiter, limit)
         own = b"\n".join(lines[at : at + size])
         at += size
         cells = read_cells(own, delimiter, strict=header is not None)
@@ -129,8 +129,8 @@ def _table(lines: list[bytes], name: str, limit: int) -> Iterator[Piece]:
             yield Piece(own, "record", dict(zip(header, cells, strict=True)))
 
 
-def extent(lines: list[bytes], at: int, delimiter: str) -> int:
-    """Lines of the record that begins here; one where its quotes never close, or where it is none."""
+def extent(lines: list[bytes], at: int, delimiter: str, limit: int) -> int:
+    """Lines of the record that begins here; one where its quotes never close, too late, or where it is none."""
     if b'"' not in lines[at]:
         return 1
     reader = csv.reader((line.decode("latin-1") + "\n" for line in lines[at:]), delimiter=delimiter, strict=True)
@@ -138,7 +138,8 @@ def extent(lines: list[bytes], at: int, delimiter: str) -> int:
         next(reader)
     except csv.Error:
         return 1
-    return reader.line_num
+    n = reader.line_num
+    return 1 if n > 1 and len(b"\n".join(lines[at : at + n - 1])) > limit else n
 
 
 def read_cells(own: bytes, delimiter: str, strict: bool = True) -> list[str] | None:

@@ -20,14 +20,14 @@ from clipdetect.detector import Detector
 from clipdetect.display import Talk
 from clipdetect.errors import InputError
 from clipdetect.events import Events
-from clipdetect.formats import BOM, binary, recipe_for
+from clipdetect.formats import binary, recipe_for
 from clipdetect.formats.beside import subject
 from clipdetect.formats.lines import Lines
 from clipdetect.formats.log_lines import LogLines
 from clipdetect.formats.select import DISCOVERY, Selection, is_glob, matches, nearest
 from clipdetect.numerics.categories import field_of
 from clipdetect.numerics.durations import span
-from clipdetect.records import Batch, Format
+from clipdetect.records import BOM, Batch, Format
 from clipdetect.registry import name_of
 from clipdetect.scored import Scored
 

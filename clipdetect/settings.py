@@ -110,6 +110,8 @@ def _one_of(*options: str) -> Callable[[Any], str]:
 
 
 def _format(value: Any) -> str:
+    if value in registry.built_in("format"):  # most are, and plug-ins take time to look for
+        return str(value)
     return _one_of("auto", *registry.names("format"))(value)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from feeding import head
 
-from clipdetect import registry, state
+from clipdetect import catalog, registry, state
 from clipdetect.cli import main
 from clipdetect.settings import recipes
 
@@ -141,7 +141,7 @@ def test_a_plug_in_that_cannot_be_loaded_is_listed_with_its_error(monkeypatch, c
         def load(self):
             raise ImportError("no module named gone")
 
-    monkeypatch.setattr(registry, "_entry_points", lambda kind: {"gone": Broken()} if kind == "estimator" else {})
+    monkeypatch.setattr(catalog, "_entry_points", lambda kind: {"gone": Broken()} if kind == "estimator" else {})
     assert main(["list"]) == 0
     assert "cannot be loaded from gone:Gone" in " ".join(capsys.readouterr().out.split())
 

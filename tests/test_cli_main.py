@@ -343,7 +343,7 @@ def complete(words: str, cwd: str) -> list[str]:
         ("clipdetect -e lev", ["level"]),
         ("clipdetect -t fi", ["fixed"]),
         ("clipdetect --thr", ["--threshold"]),
-        ("clipdetect score --from j", ["jsonl", "journald", "json"]),
+        ("clipdetect score --from j", ["journald", "json", "jsonl"]),
         ("clipdetect li", ["list", "li"]),
         ("clipdetect list zs", ["zscore"]),
         ("clipdetect d.jsonl -f a", ["a.b", "a.c"]),

@@ -100,8 +100,8 @@ def test_flag_values(name, text, expected):
         (
             "input_format",
             "jsnl",
-            "--from: must be one of auto, jsonl, journald, json, access, syslog, logfmt, log, csv, "
-            "tsv, ssv, plain, pattern, text, got 'jsnl'",
+            "--from: must be one of auto, access, csv, journald, json, jsonl, log, logfmt, "
+            "pattern, plain, ssv, syslog, text, tsv, got 'jsnl'",
         ),
         ("engine", "cuda", "--engine: must be one of auto, python, numba, got 'cuda'"),
         ("estimator", "levl", "--estimator: unknown estimator 'levl', did you mean 'level'?"),

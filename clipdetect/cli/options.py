@@ -118,7 +118,7 @@ def _switch(section: str, *names: str, help: str) -> Callable[[F], F]:
 
 
 _WHEN = "auto|always|never"
-_FORMATS = "auto jsonl journald json access syslog logfmt log csv tsv ssv plain pattern text"
+_FORMATS = " ".join(["auto", *registry.built_in("format")])
 _FLAGS: tuple[Callable[[Any], Any], ...] = (
     _value(
         "Input", "-f", "--field", metavar="NAME", multiple=True, shell_complete=complete_field,

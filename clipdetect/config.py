@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
-from clipdetect import registry
+from clipdetect import registry, settings
 from clipdetect.errors import ConfigError
 from clipdetect.plan import Asked, Plan
 from clipdetect.plan import plan as plan_of
@@ -238,39 +238,44 @@ def load(
 
 def _recipe_layer(layers: list[_Given], problems: list[str]) -> Iterator[_Given]:
     """The settings of the recipe that the other layers ask for, which all of them beat."""
-    from clipdetect.settings import recipes
-
     asked = [given for given in layers if given.setting == "recipe"]
-    path = recipes().get(asked[-1].value) if asked and isinstance(asked[-1].value, str) else None
-    if path is not None:
-        from clipdetect import yaml_file
-
-        document = yaml_file.read(str(path), f"recipe {path.stem}")
-        document.values.pop("about", None)
-        yield from (given._replace(layer=1) for given in _file_layer(document, problems))
+    try:
+        name = READERS["recipe"](asked[-1].value) if asked else ""
+    except ValueError:
+        return  # said when it is read like any other setting
+    if not name:
+        return
+    for given in _file_layer(settings.recipe(name), problems):
+        if given.setting == "recipe" and given.value:
+            problems.append(f"{given.place}: recipe: a recipe cannot build on another; -c FILE can")
+        else:
+            yield given._replace(layer=1)
 
 
 def _file_layer(document: Document | None, problems: list[str]) -> Iterator[_Given]:
     if document is None:
         return
-    settings = {key(name): name for name in READERS}
+    known = {key(name): name for name in READERS}
     for name, value in document.values.items():
-        if name not in settings:
+        if name == "about":  # what the file is for
+            if not isinstance(value, str | None):
+                problems.append(f"{document.where((name,))}: about: must be text, got {value!r}")
+        elif name not in known:
             place = document.where((name,), key=True)
-            problems.append(f"{place}: unknown setting {document.written[name]!r}{did_you_mean(name, settings)}")
+            problems.append(f"{place}: unknown setting {document.written[name]!r}{did_you_mean(name, known)}")
         elif value is not None:  # `name:` with nothing after it leaves the default
-            yield _Given(settings[name], value, document.where((name,)), 2, document)
+            yield _Given(known[name], value, document.where((name,)), 2, document)
 
 
 def _environment_layer(environ: Mapping[str, str], problems: list[str]) -> Iterator[_Given]:
-    settings = {variable(name): name for name in READERS}
+    known = {variable(name): name for name in READERS}
     for name, value in environ.items():
         if not value or not name.startswith(ENVIRONMENT) or name == ENVIRONMENT + "CONFIG":
             continue
-        if name in settings:
-            separator = {"field": ",", "exclude": ",", "derive": ";"}.get(settings[name])
+        if name in known:
+            separator = {"field": ",", "exclude": ",", "derive": ";"}.get(known[name])
             parts = [part.strip() for part in value.split(separator)] if separator else value
-            yield _Given(settings[name], parts, name, 3)
+            yield _Given(known[name], parts, name, 3)
             continue
         # Others may own such names (Kubernetes sets CLIPDETECT_SERVICE_HOST for a service of that
         # name), so only what is close to a setting's name is an error.

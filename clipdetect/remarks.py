@@ -291,10 +291,9 @@ class Remarks:
 
     def _recipes_own(self) -> list[str]:
         """The fields that the recipe names outside of what it derives."""
-        from clipdetect import yaml_file
-        from clipdetect.settings import recipes
+        from clipdetect.settings import recipe
 
-        values = yaml_file.read(str(recipes()[self.config.recipe])).values
+        values = recipe(self.config.recipe).values
         return [name for name in (values.get("by"), values.get("time"), values.get("label")) if isinstance(name, str)]
 
     # -- the end ------------------------------------------------------------------------------

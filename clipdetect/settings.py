@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clipdetect import registry
 from clipdetect.registry import ComponentSpec, coerce, did_you_mean
+
+if TYPE_CHECKING:
+    from clipdetect.yaml_file import Document
 
 SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
@@ -163,12 +167,26 @@ def _regexes(value: Any) -> tuple[str, ...]:
 
 
 def _recipe(value: Any) -> str:
+    if value and is_file_name(value):
+        return _text(value)
     return _one_of(*recipes())(value) if value else ""
 
 
 def recipes() -> dict[str, Path]:
     """The recipes in the package, by name."""
     return {path.stem: path for path in sorted((Path(__file__).parent / "recipes").glob("*.yaml"))}
+
+
+def is_file_name(recipe: Any) -> bool:
+    """Whether a recipe is named by its file, such as `./mine.yaml`, and is none of the package's."""
+    return isinstance(recipe, str) and ("/" in recipe or os.sep in recipe or recipe.endswith((".yaml", ".yml")))
+
+
+def recipe(name: str) -> Document:
+    """A recipe of the package, or of a file, as it stands there. Raises ConfigError where it cannot be read."""
+    from clipdetect import yaml_file  # most runs have none, and start sooner without
+
+    return yaml_file.read(name) if is_file_name(name) else yaml_file.read(str(recipes()[name]), f"recipe {name}")
 
 
 def _duration(value: Any) -> float:

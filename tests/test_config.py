@@ -182,6 +182,37 @@ def test_errors_in_a_file_say_line_and_column(write, text, message):
     assert any(line.startswith(message) for line in lines), lines
 
 
+def test_a_recipe_may_be_a_file_that_all_other_layers_beat(write, tmp_path):
+    write("about: my own\nrate: 0.01\nwarmup: 40\nseed: 1\nderive: [log:field=x]\n")
+    (tmp_path / "d.yaml").write_text("recipe: ./c.yaml\nwarmup: 50\nabout: another\n")
+    config, origins = load({"rate": "0.02"}, "d.yaml", {"CLIPDETECT_SEED": "3"})
+    assert (config.rate, config.warmup, config.seed) == (0.02, 50, 3)
+    assert config.derive == (ComponentSpec("log", {"field": "x"}),)
+    assert (origins["derive"], origins["warmup"], origins["recipe"]) == ("./c.yaml:5:9", "d.yaml:2:9", "d.yaml:1:9")
+    assert load({"recipe": "c.yaml"}, environ={}).config.warmup == 40
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rate: 0.01\nwarmpu: 40\n", "./c.yaml:2:1: unknown setting 'warmpu', did you mean 'warmup'?"),
+        ("rate: fast\n", "./c.yaml:1:7: rate: must be a number, got 'fast'"),
+        ("derive:\n  - rate: {windw: 5m}\n", "./c.yaml:2:12: feature.rate.windw: unknown parameter 'windw'"),
+        ("about: [1]\n", "./c.yaml:1:8: about: must be text, got [1]"),
+        ("recipe: sshd\n", "./c.yaml:1:9: recipe: a recipe cannot build on another; -c FILE can"),
+        ("rate: [\n", "./c.yaml:2:1: "),
+    ],
+)
+def test_errors_in_a_recipe_of_ones_own_say_line_and_column(write, text, message):
+    write(text)
+    assert refused(flags={"recipe": "./c.yaml"}).startswith(message)
+
+
+def test_a_recipe_that_is_not_there_is_named():
+    assert refused(flags={"recipe": "./nosuch.yaml"}) == "./nosuch.yaml: No such file or directory"
+    assert refused(flags={"recipe": "shsd"}).endswith("got 'shsd', did you mean 'sshd'?")
+
+
 def test_all_wrong_settings_are_told_at_once(write):
     text = "rate: 2\nwarmup: 3\nestimator: levl\n"
     assert len(refused(path=write(text), flags={"seed": "x"}).splitlines()) == 4

@@ -72,10 +72,11 @@ def complete(kind: str) -> Callable[[click.Context, click.Parameter, str], list[
 
 
 def complete_recipe(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Completes the names of recipes."""
+    """Completes the names of recipes, and files."""
     from clipdetect.settings import recipes
 
-    return [CompletionItem(name) for name in recipes() if name.startswith(incomplete)]
+    names = [CompletionItem(name) for name in recipes() if name.startswith(incomplete)]
+    return [*names, CompletionItem(incomplete, type="file")]
 
 
 def complete_field(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -139,9 +140,9 @@ _FLAGS: tuple[Callable[[Any], Any], ...] = (
         help="One model per distinct value of these fields. [default: one model for all]",
     ),
     _value(
-        "Input", "--recipe", metavar="NAME", shell_complete=complete_recipe,
-        help="Settings that come with clipdetect for one kind of stream; 'clipdetect list' shows them. "
-        "Your own settings beat them. [default: none]",
+        "Input", "--recipe", metavar="NAME|FILE", shell_complete=complete_recipe,
+        help="Settings for one kind of stream: by name those that come with clipdetect ('clipdetect list' shows them), "
+        "or a file of yours such as ./mine.yaml. Your other settings beat them. [default: none]",
     ),
     _value(
         "Input", "--time", metavar="NAME", shell_complete=complete_field,

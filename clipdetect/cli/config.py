@@ -25,12 +25,20 @@ class ConfigGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @score_flags
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of such files instead, for editors.")
 @click.pass_context
-def command(context: click.Context, /, config: str | None, **flags: Any) -> None:
+def command(context: click.Context, /, config: str | None, schema: bool, **flags: Any) -> None:
     """Print the resolved configuration as YAML, each value with its origin: the
     defaults, the file of -c, CLIPDETECT_* variables, or a flag, each beating the
     ones before. The output is a file for -c."""
     if context.invoked_subcommand is not None:
+        return
+    if schema:
+        import json
+
+        from clipdetect.schema import schema as made
+
+        click.echo(json.dumps(made(), indent=2, ensure_ascii=False))
         return
     from clipdetect.config import load, to_yaml
 

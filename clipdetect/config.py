@@ -48,7 +48,8 @@ class Config(Settings):
             self.threshold,
             tuple(self.features()),
             self.field,
-            self.categories,
+            self.named_categories(),
+            finds=self.categories == ("auto",),
             keyed=bool(self.by),
             alone=bool(self.field or self.derive or self.recipe),
         )

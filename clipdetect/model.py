@@ -63,6 +63,16 @@ class Model:
         if detector.plan != before and not detector.keys.clock:
             self._read()
 
+    def is_timed(self, made: type[Format]) -> bool:
+        """Whether records of the format have a time. Raises ConfigError where they have not, and it is needed."""
+        if self.config.time or made.timed:
+            return True
+        for each in self.detector.features.features:
+            if each.timed:
+                name = type(each).__name__.lower()
+                raise ConfigError(f"{name} needs the time of each record: name its field with --time")
+        return False
+
     def _asked(self, brought: Brought) -> Asked:
         return msgspec.structs.replace(self.asked, brought=brought)
 

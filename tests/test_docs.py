@@ -146,18 +146,42 @@ def test_the_plugin_example_can_be_restored(plugin):
     assert second.step(X[100:]).score.tobytes() == expected.score[100:].tobytes()
 
 
+def installed(name: str, base: str, folder: Path) -> Path:
+    """The example of docs/plugins.md that has this base class as if installed in a folder, by what the page says."""
+    [block] = [each for each in blocks("python") if f"({base})" in each]
+    (folder / f"{name}.py").write_text(block)
+    info = folder / f"clipdetect_{name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: clipdetect-{name}\nVersion: 1.0\n")
+    pattern = rf'`{name} = "(.*?)"` under `\[project\.entry-points\."(.*?)"\]`'
+    target, group = re.search(pattern, text("docs/plugins.md")).groups()
+    (info / "entry_points.txt").write_text(f"[{group}]\n{name} = {target}\n")
+    return folder
+
+
 @pytest.fixture
 def ltsv(tmp_path):
-    """The example format of docs/plugins.md as if installed, in a folder; and what its page shows."""
-    [block] = [each for each in blocks("python") if "(LogLines)" in each]
-    (tmp_path / "ltsv.py").write_text(block)
-    info = tmp_path / "clipdetect_ltsv-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: clipdetect-ltsv\nVersion: 1.0\n")
-    pattern = r'entry point is `ltsv = "(.*?)"` under `\[project\.entry-points\."(.*?)"\]`'
-    target, group = re.search(pattern, text("docs/plugins.md")).groups()
-    (info / "entry_points.txt").write_text(f"[{group}]\nltsv = {target}\n")
-    return tmp_path
+    """The example format."""
+    return installed("ltsv", "LogLines", tmp_path)
+
+
+@pytest.fixture
+def steps(tmp_path, monkeypatch):
+    """The example in plain Python."""
+    monkeypatch.syspath_prepend(installed("steps", "PlainEstimator", tmp_path))
+    yield importlib.import_module("steps")
+    sys.modules.pop("steps", None)
+
+
+def test_the_plain_example_keeps_the_laws(steps):
+    check_component(steps.Steps, compiled=False)
+    assert registry.get("estimator", "steps") is steps.Steps
+
+
+def test_the_plain_example_gives_what_the_page_shows(steps, tmp_path):
+    [shown] = [each for each in blocks("console") if "-e steps" in each]
+    command, out = shown.removeprefix("$ ").split("\n", 1)
+    assert run(command.replace("clipdetect", "clipdetect -q"), tmp_path) == out
 
 
 def run(command: str, folder: Path) -> str:
@@ -165,7 +189,7 @@ def run(command: str, folder: Path) -> str:
     paths = os.pathsep.join([str(folder), str(ROOT)])
     script = f'clipdetect() {{ "{sys.executable}" -m clipdetect "$@"; }}; {command}'
     environment = {**os.environ, "PYTHONPATH": paths}
-    done = subprocess.run(["sh", "-c", script], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(["sh", "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     return done.stdout + done.stderr
 
 

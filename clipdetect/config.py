@@ -7,7 +7,7 @@ the value stands: `c.yaml:9:7`, the variable, or the flag. A later layer replace
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -321,14 +321,18 @@ def _located(error: registry.SpecError, given: _Given, path: tuple[str, ...]) ->
     return f"{place}: {'.'.join(path)}: {error.problem}" if path[1:] else f"{place}: {error.problem}"
 
 
-def to_yaml(resolved: Resolved) -> str:
-    """The configuration as a YAML file that reads back the same, each value's origin as a comment."""
+def to_yaml(resolved: Resolved, seen: Plan | None = None, columns: Sequence[str] = (), when: str = "") -> str:
+    """The configuration as a YAML file that reads back the same, each value's origin as a comment; and the plan.
+
+    seen : the plan by the first records, with the columns that are judged, `when` they were seen; without it the plan
+    before any record.
+    """
     from clipdetect.yaml_file import dump
 
     lines = []
     config = resolved.config
     made = None if config.input_format == "auto" else registry.get("format", config.input_format)
-    plan = plan_of(config.asked(), made)
+    plan = seen or plan_of(config.asked(), made)
     for name in SETTINGS:
         value, origin = getattr(config, name), resolved.origins[name]
         if name == "recipe" and value:
@@ -348,5 +352,5 @@ def to_yaml(resolved: Resolved) -> str:
         elif isinstance(value, MinChange):
             value = f"{value.percent!r}%".replace(".0%", "%") if value.percent else value.value
         lines.append(f"{key(name)}: {dump(value)}  # {origin}\n")
-    lines += [f"# {line}\n" for line in plan.lines()]
+    lines += [f"# {line}\n" for line in plan.lines(columns, when or "before any record")]
     return "".join(lines)

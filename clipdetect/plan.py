@@ -151,19 +151,21 @@ class Plan(msgspec.Struct, frozen=True):
         by = f"{name_of('estimator', self.estimator)}, {name_of('threshold', self.threshold)}"
         return f"judged {f'as {self.judged} ' if self.judged else ''}by {by}: {names} ({self.why.estimator})"
 
-    def lines(self) -> list[str]:
-        """In some lines, a part each, with the reasons."""
+    def lines(self, columns: Iterable[str] = (), when: str = "before any record") -> list[str]:
+        """In some lines, a part each, with the reasons. columns : that are judged, where they are known, and `when`."""
         found = {
             "estimator": name_of("estimator", self.estimator) if self.chosen else "",
             "threshold": name_of("threshold", self.threshold),
             "features": ", ".join(name_of("feature", each) for each in self.features),
-            "fields": ", ".join(self.fields),
+            "fields": ", ".join(columns or self.fields),
             "texts": ", ".join(self.texts),
         }
-        lines = ["The plan, before any record:"]
+        lines = [f"The plan, {when}:"]
         for part, names in found.items():
             why = getattr(self.why, part)
             lines.append(f"  {part:<9}  {names or why or 'none'}" + (f" ({why})" if names and why else ""))
+        if self.clocks:
+            lines.append(f"  {'clocks':<9}  {', '.join(self.clocks)} (by how they rise, so they are not watched)")
         return lines
 
 

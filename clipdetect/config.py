@@ -150,7 +150,7 @@ def load(
     layers = [*_recipe_layer(layers, problems), *layers]
     for given in layers:
         try:
-            chosen[given.setting] = given._replace(value=SETTINGS[given.setting].read(given.value))
+            chosen[given.setting] = given._replace(value=SETTINGS[given.setting].type(given.value))
         except registry.SpecError as error:
             problems.append(_located(error, given, (key(given.setting), *error.path)))
         except ValueError as error:
@@ -166,7 +166,7 @@ def _recipe_layer(layers: list[_Given], problems: list[str]) -> Iterator[_Given]
     """The settings of the recipe that the other layers ask for, which all of them beat."""
     asked = [given for given in layers if given.setting == "recipe"]
     try:
-        name = SETTINGS["recipe"].read(asked[-1].value) if asked else ""
+        name = SETTINGS["recipe"].type(asked[-1].value) if asked else ""
     except ValueError:
         return  # said when it is read like any other setting
     if not name:

@@ -8,8 +8,8 @@ import typing
 from typing import Any
 
 from clipdetect import documentation, registry
-from clipdetect.readers import Schema
 from clipdetect.registry import members
+from clipdetect.setting_types import Schema
 from clipdetect.settings import SETTINGS, default_in_words, key
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -28,7 +28,7 @@ def schema() -> Schema:
         properties[name] = {
             "title": own.section,
             "description": f"{own.help} Default: {default_in_words(setting)}.",
-            "anyOf": [own.read.schema, {"type": "null"}],
+            "anyOf": [own.type.schema, {"type": "null"}],
         }
         if "_" in name:
             properties[name.replace("_", "-")] = {"$ref": f"#/properties/{name}"}

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 
-from clipdetect import readers
-from clipdetect.readers import MinChange, Reader, Silence, is_file_name, one_of, recipe, recipes, whole
+from clipdetect import setting_types as types
 from clipdetect.registry import ComponentSpec, built_in
+from clipdetect.setting_types import MinChange, SettingType, Silence, is_file_name, one_of, recipe, recipes, whole
 
 __all__ = [
     "DEFAULTS", "SETTINGS", "MinChange", "Setting", "Settings", "Silence", "default_in_words", "flag", "is_file_name",
@@ -28,14 +28,14 @@ NO_CHANGE = MinChange()
 class Setting(NamedTuple):
     """What is said of a setting.
 
-    section : of the help. read : from what is given, with its schema. help : a sentence or two. metavar : what the
+    section : of the help. type : how it is read, and its schema. help : a sentence or two. metavar : what the
     option takes; empty for a switch. short : its letter. key : its name in files, variables and flags, if another.
     repeatable : whether the option may be given again. completes : what completes it: `field`, `recipe`, or a kind of
     component. separator : of a list in a variable. default : in words, where the value does not say it.
     """
 
     section: str
-    read: Reader
+    type: SettingType
     help: str
     metavar: str = ""
     short: str = ""
@@ -52,62 +52,62 @@ class Settings:
 
     # fmt: off
     field: Annotated[Some, Setting(
-        "Input", readers.NAMES, "Numeric field to watch: a.b for nested JSON, or a pattern; repeatable.",
+        "Input", types.NAMES, "Numeric field to watch: a.b for nested JSON, or a pattern; repeatable.",
         "NAME", "f", repeatable=True, completes="field", separator=",",
         default="every numeric field of the first 1,000 records, but times, identifiers and labels",
     )] = ()
     exclude: Annotated[Some, Setting(
-        "Input", readers.NAMES, "A field or pattern not to watch; repeatable.",
+        "Input", types.NAMES, "A field or pattern not to watch; repeatable.",
         "NAME", "x", repeatable=True, completes="field", separator=",",
     )] = ()
     categories: Annotated[Some, Setting(
-        "Input", readers.CATEGORIES,
+        "Input", types.CATEGORIES,
         "Text fields to watch by how rare their values are: names or patterns; auto is those of the first 1,000 "
         "records that repeat, where neither --field, --derive, --by nor a recipe is given.",
         "auto|none|NAME[,NAME]", completes="field",
     )] = ("auto",)
     by: Annotated[Some, Setting(
-        "Input", readers.SPLIT_NAMES, "One model per distinct value of these fields.",
+        "Input", types.SPLIT_NAMES, "One model per distinct value of these fields.",
         "NAME[,NAME]", "b", completes="field", default="one model for all",
     )] = ()
     recipe: Annotated[str, Setting(
-        "Input", readers.RECIPE,
+        "Input", types.RECIPE,
         "Settings for one kind of stream: by name those that come with clipdetect ('clipdetect list' shows them), "
         "or a file of yours such as ./mine.yaml. Your other settings beat them.",
         "NAME|FILE", completes="recipe",
     )] = ""
     time: Annotated[str, Setting(
-        "Input", readers.TEXT, "Field of the event time: epoch seconds to nanoseconds, or RFC 3339.",
+        "Input", types.TEXT, "Field of the event time: epoch seconds to nanoseconds, or RFC 3339.",
         "NAME", completes="field",
     )] = ""
     label: Annotated[str, Setting(
-        "Input", readers.TEXT, "Field of the truth, 0/1 or true/false; never watched.",
+        "Input", types.TEXT, "Field of the truth, 0/1 or true/false; never watched.",
         "NAME", completes="field",
     )] = ""
     input_format: Annotated[str, Setting(
-        "Input", readers.FORMAT, f"Input format: {FORMATS}.",
+        "Input", types.FORMAT, f"Input format: {FORMATS}.",
         "FORMAT", "i", key="from", completes="format",
     )] = "auto"
     pattern: Annotated[str, Setting(
-        "Input", readers.REGEX,
+        "Input", types.REGEX,
         "Read lines by this regular expression; its named groups are the fields, (?P<time>...) the time.",
         "REGEX",
     )] = ""
     extract: Annotated[Some, Setting(
-        "Input", readers.REGEXES,
+        "Input", types.REGEXES,
         "Also look for fields, its named groups, in the message of a log line; repeatable, the first that "
         "is found counts.",
         "REGEX", repeatable=True,
     )] = ()
     records_at: Annotated[str, Setting(
-        "Input", readers.TEXT, "In a JSON document: the name of the array that holds the records, such as Records.",
+        "Input", types.TEXT, "In a JSON document: the name of the array that holds the records, such as Records.",
         "NAME",
     )] = ""
     follow: Annotated[bool, Setting(
-        "Input", readers.SWITCH, "Go on reading as the files grow, through rotation.",
+        "Input", types.SWITCH, "Go on reading as the files grow, through rotation.",
     )] = False
     coerce: Annotated[bool, Setting(
-        "Input", readers.SWITCH, "In JSON, numbers written as text are numbers too.",
+        "Input", types.SWITCH, "In JSON, numbers written as text are numbers too.",
     )] = False
     on_error: Annotated[Literal["pass", "skip", "fail"], Setting(
         "Input", one_of("pass", "skip", "fail"),
@@ -120,26 +120,26 @@ class Settings:
         "N",
     )] = 100_000
     max_line: Annotated[int, Setting(  # [bytes]
-        "Input", readers.SIZE, "A longer record is one that cannot be read; bytes, K, M or G.",
+        "Input", types.SIZE, "A longer record is one that cannot be read; bytes, K, M or G.",
         "SIZE", default="16M",
     )] = 16 << 20
     derive: Annotated[tuple[ComponentSpec, ...], Setting(
-        "Model", readers.FEATURES,
+        "Model", types.FEATURES,
         "Judge what is derived from the records, such as rate:window=60s,per=user; repeatable. Without "
         "--field, only that. Logs have their own where neither is given.",
         "SPEC", repeatable=True, completes="feature", separator=";",
     )] = ()
     estimator: Annotated[ComponentSpec, Setting(
-        "Model", readers.ESTIMATOR, "name or name:param=value,...; see 'clipdetect list'.",
+        "Model", types.ESTIMATOR, "name or name:param=value,...; see 'clipdetect list'.",
         "SPEC", "e", completes="estimator",
         default="horizons where records have several numbers, level for one or with --by",
     )] = LEVEL
     threshold: Annotated[ComponentSpec, Setting(
-        "Model", readers.THRESHOLD, "Likewise: what turns raw scores into scores and flags.",
+        "Model", types.THRESHOLD, "Likewise: what turns raw scores into scores and flags.",
         "SPEC", "t", completes="threshold", default="tail",
     )] = TAIL
     changepoint: Annotated[ComponentSpec | None, Setting(
-        "Model", readers.CHANGEPOINT, "Likewise: also say when the normal itself has changed.",
+        "Model", types.CHANGEPOINT, "Likewise: also say when the normal itself has changed.",
         "SPEC", completes="changepoint",
     )] = None
     on_change: Annotated[Literal["ignore", "rebase"], Setting(
@@ -156,10 +156,10 @@ class Settings:
         "N",
     )] = 32
     backfill: Annotated[str, Setting(
-        "Model", readers.TEXT, "Learn from this file first, without output.",
+        "Model", types.TEXT, "Learn from this file first, without output.",
         "FILE",
     )] = ""
-    freeze: Annotated[bool, Setting("Model", readers.SWITCH, "Score without learning.")] = False
+    freeze: Annotated[bool, Setting("Model", types.SWITCH, "Score without learning.")] = False
     seed: Annotated[int, Setting("Model", whole(0), "Seed of every random choice.", "N")] = 0
     engine: Annotated[Literal["auto", "python", "numba"], Setting(
         "Model", one_of("auto", "python", "numba"),
@@ -168,7 +168,7 @@ class Settings:
         "auto|python|numba",
     )] = "auto"
     rate: Annotated[float, Setting(
-        "Flags", readers.RATE, "Wanted share of flagged records on clean data, between 0 and 1.",
+        "Flags", types.RATE, "Wanted share of flagged records on clean data, between 0 and 1.",
         "R",
     )] = 0.001
     direction: Annotated[Literal["both", "up", "down"], Setting(
@@ -176,11 +176,11 @@ class Settings:
         "both|up|down",
     )] = "both"
     min_change: Annotated[MinChange, Setting(
-        "Flags", readers.MIN_CHANGE, "Flag only what differs from the expected value by this much.",
+        "Flags", types.MIN_CHANGE, "Flag only what differs from the expected value by this much.",
         "N|N%", default="0",
     )] = NO_CHANGE
     gap: Annotated[float | None, Setting(  # [s]
-        "Flags", readers.DURATION,
+        "Flags", types.DURATION,
         "Also flag the first record after this long without one, such as 60s or 5m.",
         "TIME",
     )] = None
@@ -189,49 +189,49 @@ class Settings:
         "N",
     )] = None
     episode: Annotated[Silence | None, Setting(
-        "Flags", readers.EPISODE,
+        "Flags", types.EPISODE,
         "Flag an episode once: what a key's flag is followed by, of the same field and direction, until N "
         "records or a TIME have passed without one.",
         "N|TIME",
     )] = None
     group: Annotated[str, Setting(
-        "Flags", readers.TEXT,
+        "Flags", types.TEXT,
         "Keys with the same value of this field share their episodes, so that what hits many is flagged once.",
         "NAME", completes="field",
     )] = ""
     events: Annotated[str, Setting(
-        "Flags", readers.TEXT,
+        "Flags", types.TEXT,
         "What is known in advance: CSV with start, end, selector, action; an action is mute, widen:K or freeze.",
         "FILE",
     )] = ""
     feedback: Annotated[bool, Setting(
-        "Flags", readers.SWITCH, "Learn from --label where flags should have been, key by key.",
+        "Flags", types.SWITCH, "Learn from --label where flags should have been, key by key.",
     )] = False
-    exit_code: Annotated[bool, Setting("Flags", readers.SWITCH, "Exit with 10 where anything was flagged.")] = False
+    exit_code: Annotated[bool, Setting("Flags", types.SWITCH, "Exit with 10 where anything was flagged.")] = False
     output_format: Annotated[str, Setting(
-        "Output", readers.FORMAT,
+        "Output", types.FORMAT,
         f"Output format: one of {FORMATS}; auto is as the input, and JSON Lines for logs; text gives a log's "
         "lines as they came.",
         "FORMAT", "o", key="to", completes="format",
     )] = "auto"
     only_anomalies: Annotated[bool, Setting(
-        "Output", readers.SWITCH, "Write flagged records only.", short="a",
+        "Output", types.SWITCH, "Write flagged records only.", short="a",
     )] = False
     bands: Annotated[bool, Setting(
-        "Output", readers.SWITCH, "Also write expected, lower and upper per field.",
+        "Output", types.SWITCH, "Also write expected, lower and upper per field.",
     )] = False
     prefix: Annotated[str, Setting(
-        "Output", readers.PREFIX, "Put P before the names of the appended fields.",
+        "Output", types.PREFIX, "Put P before the names of the appended fields.",
         "P",
     )] = ""
     state: Annotated[str, Setting(
-        "State", readers.TEXT, "Continue from this file where it exists, and save to it at the end.",
+        "State", types.TEXT, "Continue from this file where it exists, and save to it at the end.",
         "FILE",
     )] = ""
     checkpoint_every: Annotated[int, Setting("State", whole(1), "Save it every N records too.", "N")] = 100_000
-    quiet: Annotated[bool, Setting("Run", readers.SWITCH, "Only errors on stderr.", short="q")] = False
+    quiet: Annotated[bool, Setting("Run", types.SWITCH, "Only errors on stderr.", short="q")] = False
     verbose: Annotated[bool, Setting(
-        "Run", readers.SWITCH, "Also say what is watched, and a summary.", short="v",
+        "Run", types.SWITCH, "Also say what is watched, and a summary.", short="v",
     )] = False
     color: Annotated[Literal["auto", "always", "never"], Setting(
         "Run", one_of("auto", "always", "never"), "Colours on stderr.",

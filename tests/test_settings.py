@@ -100,7 +100,7 @@ def test_a_setting_is_read_alike_from_option_variable_and_file(name, tmp_path):
         "threshold": "fixed", "changepoint": "focus", "input_format": "csv", "output_format": "csv", "max_line": "64K",
         "min_change": "10%", "gap": "5m", "episode": "10m", "rate": "0.01",
     }.get(name)  # fmt: skip
-    kind = SETTINGS[name].read.schema
+    kind = SETTINGS[name].type.schema
     text = text or {"boolean": "true", "integer": "9"}.get(str(kind.get("type"))) or kind.get("enum", ["abc"])[-1]
     extra = {"on_change": {"changepoint": "focus"}, "feedback": {"label": "y"}}.get(name, {})
     (tmp_path / "c.yaml").write_text(f"{key(name)}: {json.dumps(text)}\n")

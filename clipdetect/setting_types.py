@@ -1,7 +1,7 @@
-"""How a setting is read and checked, whatever layer it comes from, and its JSON Schema.
+"""The types of settings: how a value is read and checked, whatever layer it comes from, and its JSON Schema.
 
-A reader is called with a value from a YAML file, or a text; it raises ValueError that says what is expected. Its schema
-is that of the value in a YAML file as people write it.
+A type is called with a value from a YAML file, or with a text; it raises ValueError that says what is expected. Its
+schema is that of the value in a YAML file as people write it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Schema = dict[str, Any]
 SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
-class Reader(NamedTuple):
+class SettingType(NamedTuple):
     """read : the value from what is given. schema : of what may be given in a file."""
 
     read: Callable[[Any], Any]
@@ -102,7 +102,7 @@ def _switch(value: Any) -> bool:
     return on
 
 
-def whole(least: int) -> Reader:
+def whole(least: int) -> SettingType:
     """A whole number of at least so much."""
 
     def read(value: Any) -> int:
@@ -111,7 +111,7 @@ def whole(least: int) -> Reader:
             raise ValueError(f"must be at least {least}, got {number}" if number < least else f"too large: {number}")
         return number
 
-    return Reader(read, {"type": "integer", "minimum": least})
+    return SettingType(read, {"type": "integer", "minimum": least})
 
 
 def _rate(value: Any) -> float:
@@ -121,7 +121,7 @@ def _rate(value: Any) -> float:
     return number
 
 
-def one_of(*options: str) -> Reader:
+def one_of(*options: str) -> SettingType:
     """One of some words."""
 
     def read(value: Any) -> str:
@@ -130,7 +130,7 @@ def one_of(*options: str) -> Reader:
             raise ValueError(f"must be one of {', '.join(options)}, got {value!r}{near}")
         return str(value)
 
-    return Reader(read, {"enum": list(options)})
+    return SettingType(read, {"enum": list(options)})
 
 
 def _format(value: Any) -> str:
@@ -240,22 +240,22 @@ def _component(kind: str) -> Schema:
     return {"$ref": f"#/$defs/{kind}"}
 
 
-SWITCH = Reader(_switch, {"type": "boolean"})
-TEXT = Reader(_text, _TEXT)
-PREFIX = Reader(_prefix, _TEXT)
-NAMES = Reader(_names, _or_list(_TEXT))
-SPLIT_NAMES = Reader(_split_names, _or_list(_TEXT))
-CATEGORIES = Reader(_categories, _or_list(_TEXT))
-FORMAT = Reader(_format, {"type": "string", "examples": ["auto", *registry.built_in("format")]})
-REGEX = Reader(_regex, {"type": "string", "format": "regex"})
-REGEXES = Reader(_regexes, _or_list(REGEX.schema))
-RECIPE = Reader(_recipe, {"type": "string", "examples": list(recipes())})
-RATE = Reader(_rate, {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1})
-SIZE = Reader(_size, {"type": ["integer", "string"], "pattern": "^ *[0-9]+ *[KMGkmg]?[Ii]?[Bb]? *$", "minimum": 1})
-DURATION = Reader(_duration, _NUMBER_OR_TEXT)
-EPISODE = Reader(_episode, _NUMBER_OR_TEXT)
-MIN_CHANGE = Reader(_min_change, {"type": ["number", "string"], "pattern": "^[^%]*%? *$", "minimum": 0})
-FEATURES = Reader(_specs, _or_list(_component("feature")))
-ESTIMATOR = Reader(registry.parse_spec, _component("estimator"))
-THRESHOLD = Reader(registry.parse_spec, _component("threshold"))
-CHANGEPOINT = Reader(_changepoint, {"anyOf": [{"enum": ["", "none"]}, _component("changepoint")]})
+SWITCH = SettingType(_switch, {"type": "boolean"})
+TEXT = SettingType(_text, _TEXT)
+PREFIX = SettingType(_prefix, _TEXT)
+NAMES = SettingType(_names, _or_list(_TEXT))
+SPLIT_NAMES = SettingType(_split_names, _or_list(_TEXT))
+CATEGORIES = SettingType(_categories, _or_list(_TEXT))
+FORMAT = SettingType(_format, {"type": "string", "examples": ["auto", *registry.built_in("format")]})
+REGEX = SettingType(_regex, {"type": "string", "format": "regex"})
+REGEXES = SettingType(_regexes, _or_list(REGEX.schema))
+RECIPE = SettingType(_recipe, {"type": "string", "examples": list(recipes())})
+RATE = SettingType(_rate, {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1})
+SIZE = SettingType(_size, {"type": ["integer", "string"], "pattern": "^ *[0-9]+ *[KMGkmg]?[Ii]?[Bb]? *$", "minimum": 1})
+DURATION = SettingType(_duration, _NUMBER_OR_TEXT)
+EPISODE = SettingType(_episode, _NUMBER_OR_TEXT)
+MIN_CHANGE = SettingType(_min_change, {"type": ["number", "string"], "pattern": "^[^%]*%? *$", "minimum": 0})
+FEATURES = SettingType(_specs, _or_list(_component("feature")))
+ESTIMATOR = SettingType(registry.parse_spec, _component("estimator"))
+THRESHOLD = SettingType(registry.parse_spec, _component("threshold"))
+CHANGEPOINT = SettingType(_changepoint, {"anyOf": [{"enum": ["", "none"]}, _component("changepoint")]})

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import difflib
 import functools
-import pkgutil
+import os
 import re
 from collections.abc import Iterable, Iterator
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -28,9 +27,9 @@ FOLDERS = {
     "threshold": "thresholds",
     "format": "formats",
 }
-_CLASS = re.compile(r"^__all__ = \[", re.MULTILINE)  # what a file of a component has, and one of helpers has not
-_RANK = re.compile(r"^    rank = ([0-9]+)$", re.MULTILINE)
-_OPENS = re.compile(r'^    opens = b"(.+)"$', re.MULTILINE)
+_CLASS = b"\n__all__ = ["  # what a file of a component has, and one of helpers has not
+_RANK = re.compile(rb"\n    rank = ([0-9]+)\n")
+_OPENS = re.compile(rb'\n    opens = b"(.+)"\n')
 
 
 class _File(NamedTuple):
@@ -102,16 +101,20 @@ def built_in(kind: str) -> list[str]:
 @functools.cache
 def _files(kind: str) -> dict[str, _File]:
     """The files of a kind by name; those of formats are read, for helpers stand among them, but not imported."""
-    folder = Path(__file__).parent / FOLDERS[kind]
-    names = [module.name for module in pkgutil.iter_modules([str(folder)]) if not module.name.startswith("_")]
-    if kind != "format":
-        return dict.fromkeys(names, _File())
-    texts = {name: (folder / f"{name}.py").read_text(encoding="utf-8") for name in names}
+    folder = os.path.join(os.path.dirname(__file__), FOLDERS[kind])
     found = {}
-    for name, text in texts.items():
-        if _CLASS.search(text):
+    for file in sorted(os.listdir(folder)):
+        name, end = os.path.splitext(file)
+        if end != ".py" or name.startswith("_"):
+            continue
+        if kind != "format":
+            found[name] = _File()
+            continue
+        with open(os.path.join(folder, file), "rb") as opened:
+            text = opened.read()
+        if _CLASS in text:
             rank, opens = _RANK.search(text), _OPENS.search(text)
-            found[name] = _File(int(rank[1]) if rank else None, opens[1].encode() if opens else b"")
+            found[name] = _File(int(rank[1]) if rank else None, opens[1] if opens else b"")
     return found
 
 

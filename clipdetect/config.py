@@ -7,84 +7,24 @@ the value stands: `c.yaml:9:7`, the variable, or the flag. A later layer replace
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
-
-from clipdetect import registry
+from clipdetect import registry, settings
 from clipdetect.errors import ConfigError
 from clipdetect.plan import Asked, Plan
 from clipdetect.plan import plan as plan_of
 from clipdetect.registry import ComponentSpec, did_you_mean
-from clipdetect.settings import READERS, MinChange, Silence
+from clipdetect.settings import DEFAULTS, ENVIRONMENT, SETTINGS, MinChange, Settings, Silence, flag, key, variable
 
 if TYPE_CHECKING:
     from clipdetect.detector import Detector
     from clipdetect.yaml_file import Document
 
-ENVIRONMENT = "CLIPDETECT_"
-KEYS = {"input_format": "from", "output_format": "to"}  # names in files and flags that differ from ours
 
-
-class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """Every setting of a run. `load` makes one from the layers, checked; text is empty where not set."""
-
-    recipe: str = ""
-    # what is read
-    input_format: str = "auto"
-    pattern: str = ""
-    extract: tuple[str, ...] = ()
-    records_at: str = ""
-    follow: bool = False
-    field: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    categories: tuple[str, ...] = ("auto",)
-    by: tuple[str, ...] = ()
-    time: str = ""
-    label: str = ""
-    coerce: bool = False
-    on_error: Literal["pass", "skip", "fail"] = "pass"
-    max_fields: int = 256
-    max_keys: int = 100_000
-    max_line: int = 16 << 20  # [bytes]
-    # the model
-    derive: tuple[ComponentSpec, ...] = ()
-    gap: float | None = None  # [s]
-    flatline: int | None = None  # [records]
-    estimator: ComponentSpec = ComponentSpec("level", chosen=False)
-    threshold: ComponentSpec = ComponentSpec("tail", chosen=False)
-    changepoint: ComponentSpec | None = None
-    on_change: Literal["ignore", "rebase"] = "ignore"
-    patience: int | None = None  # merged into the estimator's parameters by `load`
-    warmup: int = 32
-    backfill: str = ""
-    freeze: bool = False
-    seed: int = 0
-    engine: Literal["auto", "python", "numba"] = "auto"
-    # what is flagged
-    rate: float = 0.001
-    direction: Literal["both", "up", "down"] = "both"
-    min_change: MinChange = MinChange()
-    feedback: bool = False
-    events: str = ""
-    episode: Silence | None = None
-    group: str = ""
-    exit_code: bool = False
-    # what is written
-    output_format: str = "auto"
-    only_anomalies: bool = False
-    bands: bool = False
-    prefix: str = ""
-    # state
-    state: str = ""
-    checkpoint_every: int = 100_000
-    # people's side
-    quiet: bool = False
-    verbose: bool = False
-    color: Literal["auto", "always", "never"] = "auto"
-    progress: Literal["auto", "always", "never"] = "auto"
+class Config(Settings):
+    """The settings of a run; `load` makes one from the layers, checked."""
 
     def features(self) -> list[ComponentSpec]:
         """What is derived from records, `gap` and `flatline` included."""
@@ -108,7 +48,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             self.threshold,
             tuple(self.features()),
             self.field,
-            self.categories,
+            self.named_categories(),
+            finds=self.categories == ("auto",),
             keyed=bool(self.by),
             alone=bool(self.field or self.derive or self.recipe),
         )
@@ -167,21 +108,6 @@ def fingerprint(config: Config, plan: Plan | None = None) -> dict[str, Any]:
 # -- layers -----------------------------------------------------------------------------------
 
 
-def key(setting: str) -> str:
-    """The name of a setting in a YAML file: `input_format` is `from`."""
-    return KEYS.get(setting, setting)
-
-
-def flag(setting: str) -> str:
-    """The long flag of a setting: `--max-keys`."""
-    return "--" + key(setting).replace("_", "-")
-
-
-def variable(setting: str) -> str:
-    """The environment variable of a setting: `CLIPDETECT_MAX_KEYS`."""
-    return ENVIRONMENT + key(setting).upper()
-
-
 class Resolved(NamedTuple):
     """A configuration and where each value comes from: `default`, `c.yaml:3:7`, a variable or a flag."""
 
@@ -224,7 +150,7 @@ def load(
     layers = [*_recipe_layer(layers, problems), *layers]
     for given in layers:
         try:
-            chosen[given.setting] = given._replace(value=READERS[given.setting](given.value))
+            chosen[given.setting] = given._replace(value=SETTINGS[given.setting].type(given.value))
         except registry.SpecError as error:
             problems.append(_located(error, given, (key(given.setting), *error.path)))
         except ValueError as error:
@@ -232,50 +158,55 @@ def load(
     problems += _settle(chosen)
     if problems:
         raise ConfigError("\n".join(problems))
-    origins = {name: chosen[name].place if name in chosen else "default" for name in READERS}
+    origins = {name: chosen[name].place if name in chosen else "default" for name in SETTINGS}
     return Resolved(Config(**{name: given.value for name, given in chosen.items()}), origins)
 
 
 def _recipe_layer(layers: list[_Given], problems: list[str]) -> Iterator[_Given]:
     """The settings of the recipe that the other layers ask for, which all of them beat."""
-    from clipdetect.settings import recipes
-
     asked = [given for given in layers if given.setting == "recipe"]
-    path = recipes().get(asked[-1].value) if asked and isinstance(asked[-1].value, str) else None
-    if path is not None:
-        from clipdetect import yaml_file
-
-        document = yaml_file.read(str(path), f"recipe {path.stem}")
-        document.values.pop("about", None)
-        yield from (given._replace(layer=1) for given in _file_layer(document, problems))
+    try:
+        name = SETTINGS["recipe"].type(asked[-1].value) if asked else ""
+    except ValueError:
+        return  # said when it is read like any other setting
+    if not name:
+        return
+    for given in _file_layer(settings.recipe(name), problems):
+        if given.setting == "recipe" and given.value:
+            problems.append(f"{given.place}: recipe: a recipe cannot build on another; -c FILE can")
+        else:
+            yield given._replace(layer=1)
 
 
 def _file_layer(document: Document | None, problems: list[str]) -> Iterator[_Given]:
     if document is None:
         return
-    settings = {key(name): name for name in READERS}
+    known = {key(name): name for name in SETTINGS}
     for name, value in document.values.items():
-        if name not in settings:
+        if name == "about":  # what the file is for
+            if not isinstance(value, str | None):
+                problems.append(f"{document.where((name,))}: about: must be text, got {value!r}")
+        elif name not in known:
             place = document.where((name,), key=True)
-            problems.append(f"{place}: unknown setting {document.written[name]!r}{did_you_mean(name, settings)}")
+            problems.append(f"{place}: unknown setting {document.written[name]!r}{did_you_mean(name, known)}")
         elif value is not None:  # `name:` with nothing after it leaves the default
-            yield _Given(settings[name], value, document.where((name,)), 2, document)
+            yield _Given(known[name], value, document.where((name,)), 2, document)
 
 
 def _environment_layer(environ: Mapping[str, str], problems: list[str]) -> Iterator[_Given]:
-    settings = {variable(name): name for name in READERS}
+    known = {variable(name): name for name in SETTINGS}
     for name, value in environ.items():
         if not value or not name.startswith(ENVIRONMENT) or name == ENVIRONMENT + "CONFIG":
             continue
-        if name in settings:
-            separator = {"field": ",", "exclude": ",", "derive": ";"}.get(settings[name])
+        if name in known:
+            separator = SETTINGS[known[name]].separator
             parts = [part.strip() for part in value.split(separator)] if separator else value
-            yield _Given(settings[name], parts, name, 3)
+            yield _Given(known[name], parts, name, 3)
             continue
         # Others may own such names (Kubernetes sets CLIPDETECT_SERVICE_HOST for a service of that
         # name), so only what is close to a setting's name is an error.
         short = name.removeprefix(ENVIRONMENT).lower()
-        near = did_you_mean(short, map(key, READERS), 0.75)
+        near = did_you_mean(short, map(key, SETTINGS), 0.75)
         if near:
             problems.append(f"{name}: unknown setting {short!r}{near}")
 
@@ -367,7 +298,7 @@ def _merge_patience(chosen: dict[str, _Given]) -> _Given | None:
     patience = chosen.get("patience")
     if patience is None:
         return None
-    asked = chosen.get("estimator", _Given("estimator", Config().estimator, patience.place, 0))
+    asked = chosen.get("estimator", _Given("estimator", DEFAULTS.estimator, patience.place, 0))
     spec: ComponentSpec = asked.value
     try:
         own = registry.parameters(registry.get("estimator", spec.name))
@@ -390,15 +321,19 @@ def _located(error: registry.SpecError, given: _Given, path: tuple[str, ...]) ->
     return f"{place}: {'.'.join(path)}: {error.problem}" if path[1:] else f"{place}: {error.problem}"
 
 
-def to_yaml(resolved: Resolved) -> str:
-    """The configuration as a YAML file that reads back the same, each value's origin as a comment."""
+def to_yaml(resolved: Resolved, seen: Plan | None = None, columns: Sequence[str] = (), when: str = "") -> str:
+    """The configuration as a YAML file that reads back the same, each value's origin as a comment; and the plan.
+
+    seen : the plan by the first records, with the columns that are judged, `when` they were seen; without it the plan
+    before any record.
+    """
     from clipdetect.yaml_file import dump
 
     lines = []
     config = resolved.config
     made = None if config.input_format == "auto" else registry.get("format", config.input_format)
-    plan = plan_of(config.asked(), made)
-    for name in READERS:
+    plan = seen or plan_of(config.asked(), made)
+    for name in SETTINGS:
         value, origin = getattr(config, name), resolved.origins[name]
         if name == "recipe" and value:
             value, origin = "", f"{origin}: {value}, spelled out below"
@@ -417,5 +352,5 @@ def to_yaml(resolved: Resolved) -> str:
         elif isinstance(value, MinChange):
             value = f"{value.percent!r}%".replace(".0%", "%") if value.percent else value.value
         lines.append(f"{key(name)}: {dump(value)}  # {origin}\n")
-    lines += [f"# {line}\n" for line in plan.lines()]
+    lines += [f"# {line}\n" for line in plan.lines(columns, when or "before any record")]
     return "".join(lines)

@@ -17,7 +17,7 @@ from clipdetect.errors import ConfigError, StateError
 from clipdetect.explain import MARKS
 from clipdetect.formats.beside import subject
 from clipdetect.formats.select import Selection
-from clipdetect.plan import FOUND, RECORDS, Asked, Brought, First, brings, is_chosen, plan
+from clipdetect.plan import RECORDS, Asked, Brought, First, brings, is_chosen, plan
 from clipdetect.records import Format, FormatOptions
 
 
@@ -63,6 +63,16 @@ class Model:
         if detector.plan != before and not detector.keys.clock:
             self._read()
 
+    def is_timed(self, made: type[Format]) -> bool:
+        """Whether records of the format have a time. Raises ConfigError where they have not, and it is needed."""
+        if self.config.time or made.timed:
+            return True
+        for each in self.detector.features.features:
+            if each.timed:
+                name = type(each).__name__.lower()
+                raise ConfigError(f"{name} needs the time of each record: name its field with --time")
+        return False
+
     def _asked(self, brought: Brought) -> Asked:
         return msgspec.structs.replace(self.asked, brought=brought)
 
@@ -75,7 +85,7 @@ class Model:
         if self._told or detector.plan.open or not detector.keys.clock:
             return []
         self._told = True
-        if not detector.plan.texts:
+        if not detector.plan.finds:
             self.selection.forget_texts()
         for name in detector.plan.clocks:
             self.selection.say(f"{name}: a clock, by how it rises, so it is not watched; --field {name} watches it")
@@ -84,7 +94,7 @@ class Model:
     def dump(self) -> dict[str, Any]:
         """What a state says of the plan, beside what the detector does: plain JSON values."""
         plan = self.detector.plan
-        brought = [list(self.brought.features), self.brought.measures, FOUND in plan.texts]
+        brought = [list(self.brought.features), self.brought.measures, plan.finds]
         return {"brought": brought, "config": fingerprint(self.config, plan)}
 
     def resume(self, path: str, head: Mapping[str, Any], keys: Sequence[str], arrays: dict[str, np.ndarray]) -> None:
@@ -145,5 +155,7 @@ def selection(config: Config, detector: Detector) -> Selection:
         made = {name for each in (config.pattern, *config.extract) for name in re.compile(each).groupindex}
         needed = [name for names in detector.features.wanted() for name in map(subject, names) if name not in made]
     reserved = (*config.by, config.time, config.label)
-    alone = FOUND not in plan.texts or is_chosen(config.estimator)
-    return Selection(plan.fields, config.exclude, config.max_fields, reserved, plan.every, needed, plan.texts, alone)
+    alone = not plan.finds or is_chosen(config.estimator)
+    return Selection(
+        plan.fields, config.exclude, config.max_fields, reserved, plan.every, needed, plan.texts, plan.finds, alone
+    )

@@ -14,24 +14,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from clipdetect import cache, registry
+from clipdetect import registry
 from clipdetect.admission import admitted
+from clipdetect.announcements import Announcements
 from clipdetect.answers import Parts, answer
 from clipdetect.config import Config
 from clipdetect.detector import Detector
 from clipdetect.display import Talk
 from clipdetect.errors import ClipdetectError, ConfigError, InputError
 from clipdetect.follow import Follower
-from clipdetect.formats import sniff
-from clipdetect.formats.lines import Lines
 from clipdetect.formats.log_lines import LogLines
 from clipdetect.formats.select import Selection
 from clipdetect.model import Model
+from clipdetect.reader import Reader
 from clipdetect.records import Batch, Format, Order
 from clipdetect.remarks import Remarks
 from clipdetect.session import Session
 from clipdetect.sink import ClosedPipe, Sink
-from clipdetect.source import FULL_READ, Interrupted, Signals, Source, working
+from clipdetect.source import FULL_READ, Interrupted, Signals, Source
 from clipdetect.verdicts import Verdicts
 from clipdetect.wall import place
 
@@ -62,19 +62,18 @@ class Pipeline:
     def __init__(self, config: Config, signals: Signals, talk: Talk, sink: Sink) -> None:
         self.config, self.signals, self.talk, self.sink = config, signals, talk, sink
         self.verdicts = Verdicts(config)
+        self.announcements = Announcements(config, talk)
         self.remarks = Remarks(config, talk, self.verdicts.events)
         self.model = Model(config, self.verdicts.categories())
         self.detector.engine.join = signals.join
         self.follower: Follower | None = None
         self.session = Session(self)
         self.session.mark()
-        self.reader: Format | None = None
+        self.reader = Reader(self._make, self._begins, config.input_format, config.max_line)
         self.writer: Format | None = None
         self.records = self.flagged = 0
         self.order = Order()
         self.failed = self.writing = False
-        self.switch_told = self.eviction_told = False
-        self._told: set[str] = set()
 
     @property
     def detector(self) -> Detector:
@@ -103,7 +102,7 @@ class Pipeline:
         try:
             if self.config.backfill and not resumed:
                 self._stream([self.config.backfill])
-                self.reader, self.records = None, 0
+                self.reader.format, self.records = None, 0
             self.writing = True
             if self.config.follow:
                 self._follow(paths)
@@ -144,7 +143,8 @@ class Pipeline:
         for i, path in enumerate(paths, 1):
             self.talk.file = (i, len(paths))
             try:
-                self._file(self.open(path))
+                source = self.open(path)
+                self._blocks(self.reader.batches(source), source)
             except InputError as error:
                 if self.config.on_error == "fail":
                     raise
@@ -154,87 +154,27 @@ class Pipeline:
     def _follow(self, paths: list[str]) -> None:
         """Score what files have and what comes to them; ends by a signal."""
         followed, longest = self.session.followed, self.config.max_line
-        follower = self.follower = Follower(paths, self.signals, followed, longest, self.talk.note)
-        for piece in follower:
-            if piece.data:
-                if self.reader is None:
-                    first = piece.data if piece.begins else follower.first_line()
-                    self._choose(first, True)
-                    if not isinstance(self.reader, Lines):
-                        raise ConfigError("--follow: a JSON array does not grow line by line; use JSON Lines")
-                    self.remarks.begins(piece.name, first, self.reader, self.sink.terminal)
-                    if not piece.begins:
-                        self.reader.adopt(first.rstrip(b"\n"))
-                assert isinstance(self.reader, Lines)
-                if piece.begins:
-                    self.reader.start(piece.name)
-                self.reader.resume(piece.name, piece.line, piece.inside)
-                self._block(self._decode(piece.data, False), follower)
-            self._report()
+        self.follower = Follower(paths, self.signals, followed, longest, self.talk.note)
+        self._blocks(self.reader.followed(self.follower), self.follower)
 
     def open(self, path: str) -> Source:
         """The bytes of a path, or of stdin for `-`."""
         return Source(path, self.signals)
 
-    def _file(self, source: Source) -> None:
-        head, pieces = b"", iter(source)
-        failure: InputError | None = None
-        try:
-            if self.reader is None:
-                for piece in pieces:
-                    head += piece
-                    if self._choose(head, False):
-                        break
-                else:
-                    if not self._choose(head, True):
-                        return  # an empty file
-            else:
-                head = next(pieces, b"")
-        except InputError as error:
-            failure = error
-            if not head or not self._choose(head, True):
-                raise
-        assert self.reader is not None
-        self.remarks.begins(source.name, head, self.reader, self.writing and self.sink.terminal)
-        self.reader.start(source.name)
-        if head:
-            self._block(self._decode(head, False), source)
-        try:
-            if failure is None:
-                self._pump(pieces, source)
-        except InputError as error:
-            failure = error
-        self._block(self._decode(b"", True), source)  # what a truncated file had is still scored
-        if failure is not None:
-            raise failure
+    def _blocks(self, batches: Iterator[Batch | None], source: Source | Follower) -> None:
+        for batch in batches:
+            if batch is not None:
+                self._block(batch, source)
+            if self.signals.report:
+                self.signals.report = False
+                self.talk.note("; ".join(self._counters()))
 
-    def _pump(self, pieces: Iterator[bytes], source: Source) -> None:
-        assert self.reader is not None
-        for piece in pieces:
-            if piece:
-                self._block(self._decode(piece, False), source)
-            self._report()
-
-    def _decode(self, data: bytes, final: bool) -> Batch:
-        assert self.reader is not None
-        with working:
-            return self.reader.decode(data, final)
-
-    def _report(self) -> None:
-        if self.signals.report:
-            self.signals.report = False
-            self.talk.note("; ".join(self._counters()))
-
-    def _choose(self, head: bytes, final: bool) -> bool:
-        """Settle the formats from the first record; False where more bytes are needed."""
-        name = self.config.input_format
-        if name == "auto":
-            found = sniff(head, final or len(head) > self.config.max_line)
-            if found is None:
-                return False
-            name = found
+    def _make(self, name: str) -> Format:
+        """The format of the input is known: what reads it, and what writes its records."""
         made: type[Format] = registry.get("format", name)
-        self._suit(made)
+        self.model.suit(made)
+        self.session.mark()
+        self.verdicts.check(self.detector, self.model.is_timed(made))
         target = self.config.output_format
         as_text = target == "text" and issubclass(made, LogLines)
         own = target in ("auto", name) or (target == "jsonl" and issubclass(made, LogLines)) or name == "text"
@@ -245,28 +185,21 @@ class Pipeline:
         settled = replace(
             self.model.options, objects=converts, as_text=as_text, terminal=screen, color=screen and self.talk.paints(1)
         )
-        self.reader = made(settled, self.selection)
+        format = made(settled, self.selection)
         if converts:
             self.writer = registry.get("format", target)(settled, self.selection)
             self._write(self.writer.begin())
-        return True
+        return format
 
-    def _suit(self, made: type[Format]) -> None:
-        """The model for this format, and whether its records have the times that are needed."""
-        self.model.suit(made)
-        self.session.mark()
-        timed = bool(self.config.time) or made.timed
-        self.verdicts.check(self.detector, timed)
-        if not timed:
-            for each in self.detector.features.features:
-                if each.timed:
-                    name = type(each).__name__.lower()
-                    raise ConfigError(f"{name} needs the time of each record: name its field with --time")
+    def _begins(self, name: str, head: bytes, format: Format) -> None:
+        """An input begins."""
+        self.remarks.begins(name, head, format, self.writing and self.sink.terminal)
 
     # -- one block ----------------------------------------------------------------------------
 
     def _block(self, batch: Batch, source: Source | Follower) -> None:
-        assert self.reader is not None
+        format = self.reader.format
+        assert format is not None
         self.talk.problems(source.name, batch.faults)
         stop, strict = None, self.config.on_error == "fail"
         if batch.problems and strict:
@@ -274,7 +207,7 @@ class Pipeline:
             batch = batch.until(stop.piece)
         batch = admitted(self.detector, self.selection, batch)
         self.talk.problems(source.name, batch.problems, batch.values)
-        parts = Parts(self.detector, self.verdicts, self.reader, self.writer, self.selection.columns)
+        parts = Parts(self.detector, self.verdicts, format, self.writer, self.selection.columns)
         self.session.begin(parts)
         learn = not (self.config.freeze and self.writing)
         found = answer(parts, batch, learn=learn, writing=self.writing, strict=strict)
@@ -295,7 +228,7 @@ class Pipeline:
             raise InputError(f"{source.name}:{stop.line}: {stop.message or stop.kind}")
         if self.writing:
             for part, scored in found.parts:
-                self.remarks.see(part, scored, self.reader, self.selection, self.detector)
+                self.remarks.see(part, scored, format, self.selection, self.detector)
         self._after_block(source)
 
     def _write(self, out: bytes) -> None:
@@ -305,31 +238,19 @@ class Pipeline:
 
     def _held(self, source: Source | Follower) -> None:
         """Rows that wait for their end are told of, also where nothing more comes."""
-        assert self.reader is not None
-        self.remarks.held(source.name, self.reader)
-        source.idle = partial(self._held, source) if self.reader.waiting() else None
+        format = self.reader.format
+        assert format is not None
+        self.remarks.held(source.name, format)
+        source.idle = partial(self._held, source) if format.waiting() else None
 
     def _after_block(self, source: Source | Follower) -> None:
         self._held(source)
         engine = self.detector.engine
         if engine.switched:
             source.read_size = FULL_READ
-            if not self.switch_told:
-                self.switch_told = True
-                self.talk.detail(f"kernels are compiled from record {self.records + 1} on")
-                self.talk.detail(cache.trouble())
         else:
             engine.between_blocks(source.waiting, source.saturated)
-            if engine.error is not None and not self.switch_told:
-                self.switch_told = True
-                self.talk.note(f"the compiler failed, going on interpreted: {engine.error}")
-        if self.detector.evicted and not self.eviction_told:
-            self.eviction_told = True
-            self.talk.note(f"more than {self.config.max_keys:,} keys: the least recently used are evicted (--max-keys)")
-        for text in (*self.selection.drain(), *self.detector.news()):
-            if text not in self._told:
-                self._told.add(text)
-                self.talk.note(text)
+        self.announcements.after_block(self.detector, self.selection, self.records)
         self.talk.progress(self.records, self.flagged, source)
 
     def _counters(self) -> list[str]:

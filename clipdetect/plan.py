@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from clipdetect.records import Format
 
 FIRST = 7  # records with anything to judge that the choice waits for at most
-FOUND = "auto"  # texts that repeat, as `--categories` says it
 RECORDS = ("csv", "tsv", "ssv", "jsonl", "json")  # formats whose texts can be categories
 CATEGORIES = ComponentSpec("categories")
+EVERY = "*"  # the pattern that every field fits
 
 
 class Brought(msgspec.Struct, frozen=True):
@@ -62,7 +62,8 @@ class Brought(msgspec.Struct, frozen=True):
 class Asked(msgspec.Struct, frozen=True):
     """What is asked for, by the settings of the command or the arguments of a `Detector`.
 
-    estimator, threshold, features : specs, or instances. fields : names and patterns. texts : likewise, or `auto`.
+    estimator, threshold, features : specs, or instances. fields, texts : names and patterns. finds : whether texts
+    that repeat are wanted, where nothing says otherwise.
     keyed : one model a key; None: the first rows tell. alone : fields, columns or a recipe are asked for, so that a
     format brings nothing. brought : what a run had from its format so far; None: what the format at hand says.
     """
@@ -71,7 +72,8 @@ class Asked(msgspec.Struct, frozen=True):
     threshold: Any = ComponentSpec("tail", chosen=False)
     features: tuple[Any, ...] = ()
     fields: tuple[str, ...] = ()
-    texts: tuple[str, ...] = (FOUND,)
+    texts: tuple[str, ...] = ()
+    finds: bool = True
     keyed: bool | None = None
     alone: bool = False
     brought: Brought | None = None
@@ -124,7 +126,8 @@ class Plan(msgspec.Struct, frozen=True):
 
     estimator, threshold, features : specs, or instances as they were asked for.
     fields : names and patterns of the numbers that are watched; every : whether every measure is instead.
-    texts : names and patterns of texts, or `auto`. clocks : fields that turned out to be no measures.
+    texts : names and patterns of texts; finds : whether those that repeat are looked for.
+    clocks : fields that turned out to be no measures.
     judged : as what the records are judged: `several fields`, `one series`, or nothing to be said of it.
     chosen : whether the estimator will stay. open : whether more records may still change anything.
     """
@@ -135,6 +138,7 @@ class Plan(msgspec.Struct, frozen=True):
     fields: tuple[str, ...] = ()
     every: bool = True
     texts: tuple[str, ...] = ()
+    finds: bool = False
     clocks: tuple[str, ...] = ()
     judged: str = ""
     why: Why = UNSAID
@@ -147,19 +151,21 @@ class Plan(msgspec.Struct, frozen=True):
         by = f"{name_of('estimator', self.estimator)}, {name_of('threshold', self.threshold)}"
         return f"judged {f'as {self.judged} ' if self.judged else ''}by {by}: {names} ({self.why.estimator})"
 
-    def lines(self) -> list[str]:
-        """In some lines, a part each, with the reasons."""
+    def lines(self, columns: Iterable[str] = (), when: str = "before any record") -> list[str]:
+        """In some lines, a part each, with the reasons. columns : that are judged, where they are known, and `when`."""
         found = {
             "estimator": name_of("estimator", self.estimator) if self.chosen else "",
             "threshold": name_of("threshold", self.threshold),
             "features": ", ".join(name_of("feature", each) for each in self.features),
-            "fields": ", ".join(self.fields),
-            "texts": ", ".join(name for name in self.texts if name != FOUND),
+            "fields": ", ".join(columns or self.fields),
+            "texts": ", ".join(self.texts),
         }
-        lines = ["The plan, before any record:"]
+        lines = [f"The plan, {when}:"]
         for part, names in found.items():
             why = getattr(self.why, part)
             lines.append(f"  {part:<9}  {names or why or 'none'}" + (f" ({why})" if names and why else ""))
+        if self.clocks:
+            lines.append(f"  {'clocks':<9}  {', '.join(self.clocks)} (by how they rise, so they are not watched)")
         return lines
 
 
@@ -193,7 +199,7 @@ def brings(asked: Asked, made: type[Format] | None) -> Brought:
         return asked.brought
     if made is None or asked.alone:
         return Brought()
-    free = asked.texts == (FOUND,) and not asked.keyed and not made.derive and made.name in RECORDS
+    free = asked.finds and not asked.keyed and not made.derive and made.name in RECORDS
     return Brought(tuple(made.derive), made.measures, free and _takes_rarities(asked.estimator))
 
 
@@ -208,7 +214,7 @@ def plan(asked: Asked, made: type[Format] | None = None, first: First = UNSEEN) 
         measures, clocks, first = 0, (), UNSEEN
     estimator, judged, why, decided = _estimator(asked, brought, keyed, measures, first)
     several = judged == "several fields"
-    texts = brought.texts and (several or not decided or is_chosen(asked.estimator))
+    repeating = brought.texts and (several or not decided or is_chosen(asked.estimator))
     threshold, by = asked.threshold, "asked for"
     if not is_chosen(threshold):
         by = "the default"
@@ -217,10 +223,11 @@ def plan(asked: Asked, made: type[Format] | None = None, first: First = UNSEEN) 
     return Plan(
         estimator,
         threshold,
-        (*brought.features, *asked.features, *((CATEGORIES,) if texts else ())),
+        (*brought.features, *asked.features, *((CATEGORIES,) if repeating else ())),
         fields,
         every,
-        (FOUND,) if texts else tuple(name for name in asked.texts if name != FOUND),
+        asked.texts,
+        repeating,
         clocks if finds else (),
         judged,
         Why(why, by, *_reasons(asked, brought, made, fields, every, several)),
@@ -282,7 +289,7 @@ def _fields(asked: Asked, brought: Brought) -> tuple[tuple[str, ...], bool]:
     if asked.fields or all(_class("feature", each).alarms for each in made):
         return asked.fields, not asked.fields
     needed = tuple(dict.fromkeys(name for each in made for name in _built("feature", each).watches()))
-    every = brought.measures or "*" in needed
+    every = brought.measures or EVERY in needed
     return () if every else needed, every
 
 
@@ -301,7 +308,7 @@ def _reasons(
         of_fields = "every numeric field but times, identifiers and labels"
     else:
         of_fields = "what the columns need" if fields else "the columns alone"
-    if asked.texts != (FOUND,):
+    if not asked.finds:
         texts = "asked for" if asked.texts else "none are asked for"
     elif brought.texts or (unknown and not asked.keyed and _takes_rarities(asked.estimator)):
         texts = "those that repeat" if several else "those that repeat, beside several fields"

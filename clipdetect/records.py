@@ -6,6 +6,7 @@ nothing of models; the detector knows nothing of bytes.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -309,6 +310,38 @@ class FormatOptions:
     color: bool = False
 
 
+UNLIKE, ANYTHING, LIKELY, SURE = 0.0, 0.1, 0.5, 1.0  # how sure a format is that a stream is its own
+BOM = b"\xef\xbb\xbf"
+BLANKS = b" \t\r\n"
+
+
+class Incomplete(Exception):
+    """More bytes are needed."""
+
+
+class Head:
+    """The first bytes of a stream, for `Format.looks`.
+
+    data : from the first record on, without byte order mark and blanks. final : whether nothing comes behind them.
+    """
+
+    def __init__(self, data: bytes, final: bool) -> None:
+        self.data, self.final = data.removeprefix(BOM).lstrip(BLANKS), final
+
+    @functools.cached_property
+    def line(self) -> bytes:
+        """The first line, without its newline. Raises Incomplete."""
+        line, newline, _ = self.data.partition(b"\n")
+        if not newline and not self.final:
+            raise Incomplete
+        return line
+
+    @functools.cached_property
+    def row(self) -> str:
+        """The first line as text, without carriage return; what is no UTF-8 as U+FFFD. Raises Incomplete."""
+        return self.line.decode("utf-8", "replace").rstrip("\r")
+
+
 class Format:
     """Bytes <-> records, for one run over one or more files.
 
@@ -318,6 +351,8 @@ class Format:
 
     kind: ClassVar[str] = "format"
     name: ClassVar[str] = ""
+    rank: ClassVar[int | None] = None  # when it is asked whether a stream is its own, lowest first; None: never
+    opens: ClassVar[bytes] = b""  # the bytes with which its streams begin; it is asked of no others. Empty: with any
     timed: ClassVar[bool] = False  # whether records have a time without `--time`
     derive: ClassVar[tuple[str, ...]] = ()  # features that are judged where nothing is asked for
     measures: ClassVar[bool] = False  # whether all measures are, beside these
@@ -325,6 +360,15 @@ class Format:
     def __init__(self, options: FormatOptions, selection: Any) -> None:
         self.options = options
         self.selection = selection
+
+    @classmethod
+    def looks(cls, head: Head) -> float:
+        """How sure it is that a stream which begins so is its own: from 0, not at all, to `SURE`.
+
+        By the first record and nothing behind it, so that the answer does not depend on how the bytes arrive. Raises
+        Incomplete where they do not tell yet, as `head.line` and `head.row` do where the first line is not complete.
+        """
+        return UNLIKE
 
     def start(self, name: str) -> None:
         """A new file begins; `name` is for messages."""

@@ -1,41 +1,39 @@
-"""Names to components: this package's modules first, then the entry points of installed plug-ins.
-
-A built-in is one file: `estimators/level.py`, with its one class in `__all__`, is the estimator
-`level`. A plug-in is an entry point in the group `clipdetect.estimators`, `clipdetect.thresholds`,
-`clipdetect.changepoints` or `clipdetect.features`. Listing names imports none of them.
-"""
+"""Specs to components: from `name:param=value,...`, or the same as a mapping, to an instance."""
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import math
-import pkgutil
 import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
+from clipdetect.catalog import FOLDERS, built_in, did_you_mean, get, name_of, names
 
+if TYPE_CHECKING:
     from clipdetect.components import Component
 
-FOLDERS = {
-    "feature": "features",
-    "changepoint": "changepoints",
-    "estimator": "estimators",
-    "threshold": "thresholds",
-    "format": "formats",
-}
-# The folder of formats holds their shared helpers too, so their names are written out.
-FORMATS = (
-    "jsonl", "journald", "json", "access", "syslog", "logfmt", "log", "csv", "tsv", "ssv", "plain", "pattern", "text",
-)  # fmt: skip
+__all__ = [
+    "FOLDERS",
+    "ComponentSpec",
+    "SpecError",
+    "build",
+    "built_in",
+    "coerce",
+    "did_you_mean",
+    "get",
+    "members",
+    "name_of",
+    "names",
+    "parameters",
+    "parse_spec",
+    "resolved",
+    "spelled",
+]
+
 WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -63,87 +61,6 @@ class SpecError(ValueError):
         self.problem = problem
         self.on_key = on_key
         super().__init__(f"{'.'.join(self.path)}: {problem}")
-
-
-# -- names ------------------------------------------------------------------------------------
-
-
-def names(kind: str) -> list[str]:
-    """Names of all components of a kind, in alphabetical order (formats: in the order of sniffing)."""
-    if kind == "format":
-        return list(FORMATS)
-    return sorted({*_built_in(kind), *_entry_points(kind)})
-
-
-def get(kind: str, name: str) -> type[Any]:
-    """The class of a component; imports its module only.
-
-    Raises ValueError for an unknown name, and for a plug-in that cannot be loaded.
-    """
-    if name in _built_in(kind):
-        module = import_module(f"clipdetect.{FOLDERS[kind]}.{name}")
-        (only,) = module.__all__
-        found: type[Any] = getattr(module, only)
-        return found
-    if kind != "format":
-        point = _entry_points(kind).get(name)
-        if point is not None:
-            return _loaded(kind, point)
-    have = names(kind)
-    raise ValueError(f"unknown {kind} {name!r}{did_you_mean(name, have)} (there are: {', '.join(have) or 'none'})")
-
-
-def name_of(component: type[Component]) -> str:
-    """The name under which a class is found; its dotted path where it is not registered."""
-    package, _, name = component.__module__.rpartition(".")
-    if package == f"clipdetect.{FOLDERS[component.kind]}":
-        return name
-    path = f"{component.__module__}:{component.__qualname__}"
-    points = _entry_points(component.kind).values()
-    return next((point.name for point in points if point.value == path), path)
-
-
-def did_you_mean(name: str, options: Iterable[str], cutoff: float = 0.6) -> str:
-    """`, did you mean 'threshold'?`, or nothing where no option is near (cutoff: likeness, 1 = equal)."""
-    near = difflib.get_close_matches(name, list(options), 1, cutoff)
-    return f", did you mean {near[0]!r}?" if near else ""
-
-
-def _built_in(kind: str) -> list[str]:
-    if kind == "format":
-        return list(FORMATS)
-    folder = Path(__file__).parent / FOLDERS[kind]
-    return [module.name for module in pkgutil.iter_modules([str(folder)]) if not module.name.startswith("_")]
-
-
-def _entry_points(kind: str) -> dict[str, EntryPoint]:
-    from importlib.metadata import entry_points
-
-    return {point.name: point for point in entry_points(group=f"clipdetect.{FOLDERS[kind]}")}
-
-
-def _loaded(kind: str, point: EntryPoint) -> type[Any]:
-    try:
-        found = point.load()
-    except Exception as error:  # a broken plug-in may raise anything
-        raise ValueError(f"{kind} {point.name!r} cannot be loaded from {point.value}: {error}") from error
-    if not (isinstance(found, type) and issubclass(found, _base(kind))):
-        raise ValueError(f"{kind} {point.name!r}: {point.value} is no {_base(kind).__name__}")
-    return found
-
-
-def _base(kind: str) -> type[Any]:
-    from clipdetect import components
-
-    return {
-        "feature": components.Feature,
-        "changepoint": components.ChangePointDetector,
-        "estimator": components.Estimator,
-        "threshold": components.Threshold,
-    }[kind]
-
-
-# -- specs ------------------------------------------------------------------------------------
 
 
 def parse_spec(spec: Any) -> ComponentSpec:

@@ -20,14 +20,14 @@ from clipdetect.detector import Detector
 from clipdetect.display import Talk
 from clipdetect.errors import InputError
 from clipdetect.events import Events
-from clipdetect.formats import BOM, binary, recipe_for
+from clipdetect.formats import binary, recipe_for
 from clipdetect.formats.beside import subject
 from clipdetect.formats.lines import Lines
 from clipdetect.formats.log_lines import LogLines
 from clipdetect.formats.select import DISCOVERY, Selection, is_glob, matches, nearest
 from clipdetect.numerics.categories import field_of
 from clipdetect.numerics.durations import span
-from clipdetect.records import Batch, Format
+from clipdetect.records import BOM, Batch, Format
 from clipdetect.registry import name_of
 from clipdetect.scored import Scored
 
@@ -291,10 +291,9 @@ class Remarks:
 
     def _recipes_own(self) -> list[str]:
         """The fields that the recipe names outside of what it derives."""
-        from clipdetect import yaml_file
-        from clipdetect.settings import recipes
+        from clipdetect.settings import recipe
 
-        values = yaml_file.read(str(recipes()[self.config.recipe])).values
+        values = recipe(self.config.recipe).values
         return [name for name in (values.get("by"), values.get("time"), values.get("label")) if isinstance(name, str)]
 
     # -- the end ------------------------------------------------------------------------------

@@ -8,11 +8,11 @@ import os
 
 import numpy as np
 
-from clipdetect import registry
+from clipdetect import catalog
 from clipdetect.components import Table
 from clipdetect.errors import ClipdetectError
-from clipdetect.formats import sniff
 from clipdetect.formats.select import Selection
+from clipdetect.reader import Reader
 from clipdetect.records import Format, FormatOptions
 from clipdetect.source import Signals, Source
 
@@ -38,22 +38,17 @@ def read(path: str) -> Table:
 @functools.lru_cache(maxsize=4)
 def _read(path: str, _changed: int, _size: int) -> Table:
     selection = Selection((), (), 1 << 16, ())
-    head, pieces = b"", iter(Source(path, Signals()))
-    name = None
-    for piece in pieces:
-        head += piece
-        name = sniff(head, False)
-        if name is not None:
-            break
-    name = name or sniff(head, True)
-    if name in (None, "text"):
-        raise ValueError(f"{path}: no records of a known format")
-    made: type[Format] = registry.get("format", str(name))
-    reader = made(FormatOptions(), selection)
-    reader.start(path)
+
+    def make(name: str) -> Format:
+        if name == "text":
+            raise ValueError(f"{path}: no records of a known format")
+        made: type[Format] = catalog.get("format", name)
+        return made(FormatOptions(), selection)
+
     found, size = [], 0
-    batch = reader.decode(head, False)
-    while True:
+    for batch in Reader(make).batches(Source(path, Signals())):
+        if batch is None:
+            continue
         if batch.problems:
             problem = batch.problems[0]
             raise ValueError(f"{path}:{problem.line}: {problem.message or problem.kind}")
@@ -61,11 +56,8 @@ def _read(path: str, _changed: int, _size: int) -> Table:
         size += batch.X.size
         if size > MOST:
             raise ValueError(f"{path}: more than {MOST:,} numbers; give a sample of its records")
-        data = next(pieces, b"")
-        batch = reader.decode(data, not data)
-        if not data:
-            found.append(batch.X)
-            break
+    if not found:
+        raise ValueError(f"{path}: no records of a known format")
     names = tuple(selection.columns)
     X = np.full((sum(map(len, found)), len(names)), np.nan)
     at = 0

@@ -33,12 +33,15 @@ def check_component(component: type[Component], *, compiled: bool = True, **para
     """Assert every law on a component class with these parameters.
 
     compiled : also compare the engines, which compiles the component's kernels (seconds).
-    Raises AssertionError naming the law that is broken.
+    Raises AssertionError naming the law that is broken, and where a number differs its row and both values.
     """
     make = _maker(_factory(component), params)
     for law in laws(component):
         if compiled or law not in (engines_agree, long_streams_agree):
-            law(make)
+            try:
+                law(make)
+            except AssertionError as error:
+                raise AssertionError(f"{law.__name__}: {error}") from error
     parameters_are_documented(component)
 
 
@@ -132,17 +135,37 @@ def _same(a: np.ndarray | None, b: np.ndarray | None) -> bool:
     return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
 
 
+def _assert_equal(a: np.ndarray | None, b: np.ndarray | None, problem: str) -> None:
+    """Both bit for bit the same; else the first row that differs is named, with both values."""
+    if _same(a, b):
+        return
+    if a is None or b is None or a.shape != b.shape or a.dtype != b.dtype:
+        kinds = ["nothing" if each is None else f"{each.dtype} {each.shape}" for each in (a, b)]
+        raise AssertionError(f"{problem}: {kinds[0]} for {kinds[1]}")
+    a, b = np.atleast_1d(a), np.atleast_1d(b)
+    row = next(i for i in range(len(a)) if a[i].tobytes() != b[i].tobytes())
+    raise AssertionError(f"{problem}: in row {row} {a[row].tolist()!r} for {b[row].tolist()!r}")
+
+
 def _assert_same(a: Scored, b: Scored, law: str) -> None:
     for name in Scored.__slots__:
         left, right = getattr(a, name), getattr(b, name)
         if left is not None and left.dtype == np.float64:
             left, right = np.where(np.isnan(left), np.nan, left), np.where(np.isnan(right), np.nan, right)
-        assert _same(left, right), f"{law}: {name} differs"
+        _assert_equal(left, right, f"{law}: {name} differs")
 
 
 def _state(detector: Detector) -> dict[str, bytes]:
     _, _, arrays = detector.dump()
     return {name: array.tobytes() for name, array in arrays.items()}
+
+
+def _assert_same_state(one: Detector, other: Detector, problem: str) -> None:
+    """Both keep the same arrays; else the first that differs is named, with its row and both values."""
+    (_, _, mine), (_, _, theirs) = one.dump(), other.dump()
+    assert mine.keys() == theirs.keys(), f"{problem}: {sorted(mine.keys() ^ theirs.keys())}"
+    for name, array in mine.items():
+        _assert_equal(array, theirs[name], f"{problem}: {name}")
 
 
 def _in_parts(detector: Detector, X: np.ndarray, cuts: list[int], keys: list[str] | None = None) -> Scored:
@@ -158,7 +181,7 @@ def cuts_change_nothing(make: Make) -> None:
     one, many = make(), make()
     cuts = sorted(np.random.default_rng(1).choice(np.arange(1, len(X)), 60, replace=False).tolist())
     _assert_same(feed(one, X), _in_parts(many, X, cuts), "a cut of the stream changed the result")
-    assert _state(one) == _state(many), "a cut of the stream changed the state"
+    _assert_same_state(one, many, "a cut of the stream changed the state")
 
 
 def restored_is_as_never_stopped(make: Make) -> None:
@@ -173,8 +196,8 @@ def restored_is_as_never_stopped(make: Make) -> None:
         second.load(*state.load(path))
     rest = feed(second, X[230:], 230)
     _assert_same(_in_parts(make(), X, [230]), expected, "a cut of the stream changed the result")
-    assert _same(rest.score, expected.score[230:]), "the score differs after a restore"
-    assert _state(second) == _state(whole), "the state differs after a restore"
+    _assert_equal(rest.score, expected.score[230:], "the score differs after a restore")
+    _assert_same_state(second, whole, "the state differs after a restore")
 
 
 def keys_do_not_touch_each_other(make: Make) -> None:
@@ -190,9 +213,9 @@ def keys_do_not_touch_each_other(make: Make) -> None:
     mixed = feed(make(), X, index, order.tolist())
     for key, own in streams.items():
         alone = feed(make(), own, 0, [key] * len(own))
-        assert _same(mixed.score[order == key], alone.score), f"key {key} is scored otherwise among others"
+        _assert_equal(mixed.score[order == key], alone.score, f"key {key} is scored otherwise among others")
         if not make().threshold.shares_budget:
-            assert _same(mixed.flag[order == key], alone.flag), f"key {key} is flagged otherwise among others"
+            _assert_equal(mixed.flag[order == key], alone.flag, f"key {key} is flagged otherwise among others")
 
 
 def missing_is_skipped(make: Make) -> None:
@@ -218,7 +241,7 @@ def not_learning_changes_nothing(make: Make) -> None:
     before, copy = _state(detector), X.copy()
     feed(detector, X, len(X), learn=False)
     assert _state(detector) == before, "a record that must not be learned changed the state"
-    assert _same(X, copy), "the input was modified"
+    _assert_equal(X, copy, "the input was modified")
     first, second = feed(make(), X), feed(make(), X)
     _assert_same(first, second, "the same input and seed gave another result")
 
@@ -228,7 +251,7 @@ def unseen_columns_add_nothing(make: Make) -> None:
     X = stream(d=1)
     narrow = feed(make(fields=["a"]), X)
     wide = feed(make(fields=["a", "b"]), np.column_stack([X[:, 0], np.full(len(X), np.nan)]))
-    assert _same(narrow.score, wide.score), "a column never seen changed the score"
+    _assert_equal(narrow.score, wide.score, "a column never seen changed the score")
 
 
 def engines_agree(make: Make) -> None:
@@ -241,7 +264,7 @@ def engines_agree(make: Make) -> None:
     for X in (stream(), hostile, np.full((60, 2), 7.0)):
         interpreted, compiled = make("python"), make("numba")
         _assert_same(feed(interpreted, X), feed(compiled, X), "the engines differ")
-        assert _state(interpreted) == _state(compiled), "the engines leave different states"
+        _assert_same_state(interpreted, compiled, "the engines leave different states")
 
 
 def regimes(n: int, first: int) -> np.ndarray:
@@ -269,7 +292,7 @@ def long_streams_agree(make: Make) -> None:
     _assert_same(
         feed(interpreted, X, index, names), feed(compiled, X, index, names), "the engines differ in the long run"
     )
-    assert _state(interpreted) == _state(compiled), "the engines leave different states in the long run"
+    _assert_same_state(interpreted, compiled, "the engines leave different states in the long run")
 
 
 def state_is_bounded(make: Make) -> None:
@@ -305,9 +328,11 @@ def units_do_not_matter(make: Make) -> None:
     plain = make().step(X, label=label)
     for a, b in ((2.0**20, 0.0), (2.0**-20, 0.0), (1.0, 1e6), (-1.0, 0.0), (1e6, 0.0)):
         moved = make().step(X * a + b, label=label)
-        assert _same(plain.flag, moved.flag), f"x -> {a:g} x + {b:g} changed a flag"
+        _assert_equal(plain.flag, moved.flag, f"x -> {a:g} x + {b:g} changed a flag")
         close = np.isclose(plain.score, moved.score, rtol=1e-3, atol=1e-4, equal_nan=True)
-        assert close.all(), f"x -> {a:g} x + {b:g} changed a score"
+        row = int(np.argmin(close))
+        both = f"in row {row} {plain.score[row]} for {moved.score[row]}"
+        assert close.all(), f"x -> {a:g} x + {b:g} changed a score: {both}"
 
 
 RUNS = {  # records and their value: steps, single others, and a long stand
@@ -330,9 +355,11 @@ def equal_values_have_no_unit(make: Make) -> None:
         plain = make(engine).step(X, names, label=label)
         for a in (-1.0, 2.0**20, -(2.0**-20)):
             moved = make(engine).step(a * X, names, label=label)
-            assert _same(plain.flag, moved.flag), f"x -> {a:g} x changed a flag among equal values"
+            _assert_equal(plain.flag, moved.flag, f"x -> {a:g} x changed a flag among equal values")
             close = np.isclose(plain.score, moved.score, rtol=0.02, atol=0.02, equal_nan=True)
-            assert close.all(), f"x -> {a:g} x changed a score among equal values"
+            row = int(np.argmin(close))
+            both = f"in row {row} {plain.score[row]} for {moved.score[row]}"
+            assert close.all(), f"x -> {a:g} x changed a score among equal values: {both}"
 
 
 def parameters_are_documented(component: type[Component]) -> None:

@@ -7,7 +7,7 @@ A page has three kinds of marks. After `<!-- run: COMMAND -->` stands a fenced b
 and what it prints to stdout (2>&1 adds stderr); `run 2:` expects exit code 2. After
 `<!-- screen 3: COMMAND -->` stand the first 3 lines that it writes to a terminal. Between
 `<!-- each: KIND -->` and `<!-- end -->` stands a section for every command, recipe, or component of
-a kind, so that a new one needs no edit here.
+a kind, and for the kind `setting` a table, so that a new one needs no edit here.
 
 Commands run in a folder that has `sample_data` and `docs` as the root has them, one folder a page
 and in the page's order: what one writes the next can read, and nothing is left in the tree.
@@ -32,7 +32,7 @@ sys.path.insert(0, str(ROOT))
 
 from clipdetect import registry  # noqa: E402  (after the path to it)
 from clipdetect.cli import COMMANDS  # noqa: E402
-from clipdetect.settings import recipes  # noqa: E402
+from clipdetect.settings import SETTINGS, default_in_words, flag, key, recipes, variable  # noqa: E402
 
 LINKED = ("sample_data", "docs")
 MARK = re.compile(r"^<!-- (run|screen)(?: (\d+))?: (.+?) -->\n(?:```console\n.*?^```\n)?", re.MULTILINE | re.DOTALL)
@@ -73,6 +73,8 @@ def built(page: Path, start: Sequence[str] = START) -> str:
             return f"```console\n$ {command}\n" + "".join(line + "\n" for line in shown) + "```\n"
 
         def section(match: re.Match[str]) -> str:
+            if match[1] == "setting":
+                return f"<!-- each: setting -->\n\n{settings_table()}\n<!-- end -->\n"
             parts = [f"### {title}\n\n{block(command)}\n" for title, command in sections(match[1])]
             return f"<!-- each: {match[1]} -->\n\n{''.join(parts)}<!-- end -->\n"
 
@@ -88,6 +90,16 @@ def sections(kind: str) -> list[tuple[str, str]]:
         return [(f"`{each}`", f"{each} --help") for each in commands]
     names = list(recipes()) if kind == "recipe" else registry.names(kind)
     return [(f"`{name}`", f"clipdetect list {name}") for name in names]
+
+
+def settings_table() -> str:
+    """Every setting by its names, with what it takes and its default."""
+    rows = ["| in YAML | option | variable | takes | default |", "| --- | --- | --- | --- | --- |"]
+    for name, own in SETTINGS.items():
+        option = f"`-{own.short}`, `{flag(name)}`" if own.short else f"`{flag(name)}`"
+        takes = (own.metavar or "true|false").replace("|", "\\|")
+        rows.append(f"| `{key(name)}` | {option} | `{variable(name)}` | {takes} | {default_in_words(name)} |")
+    return "".join(row + "\n" for row in rows)
 
 
 def output(command: str, code: int, folder: Path, environment: dict[str, str]) -> str:

@@ -69,7 +69,7 @@ def test_texts_that_repeat_are_found_in_csv():
 
 
 def test_a_text_opens_when_it_has_repeated():
-    selection = Selection((), (), 256, (), texts=("auto",))
+    selection = Selection((), (), 256, (), finds=True)
     for i in range(40):
         selection.text("kind", f"k{i % 3}")
         selection.records += 1
@@ -77,7 +77,7 @@ def test_a_text_opens_when_it_has_repeated():
 
 
 def test_a_text_that_few_records_have_is_none():
-    selection = Selection((), (), 256, (), texts=("auto",))
+    selection = Selection((), (), 256, (), finds=True)
     for i in range(500):
         if i % 20 == 0:
             selection.text("kind", "a")
@@ -87,7 +87,7 @@ def test_a_text_that_few_records_have_is_none():
 
 @pytest.mark.parametrize("name", ["time", "created_at", "user_id", "id", "hidden", "key", "truth"])
 def test_names_that_are_never_categories(name):
-    selection = Selection((), ("hidden",), 256, ("key", "truth"), texts=("auto",))
+    selection = Selection((), ("hidden",), 256, ("key", "truth"), finds=True)
     for _ in range(100):
         selection.text(name, "a")
         selection.records += 1

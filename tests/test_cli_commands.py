@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from feeding import head
 
-from clipdetect import registry, state
+from clipdetect import catalog, registry, state
 from clipdetect.cli import main
 from clipdetect.settings import recipes
 
@@ -55,7 +55,7 @@ def test_list_of_a_recipe_shows_all_its_settings_and_how_to_make_ones_own(name, 
     assert "clipdetect -c mine.yaml" in out
 
 
-def test_list_of_a_recipe_says_in_words_what_it_judges(monkeypatch, tmp_path, capsys):
+def test_list_of_a_recipe_says_in_words_what_it_judges(tmp_path, capsys):
     file = tmp_path / "own.yaml"
     file.write_text(
         "about: own\n"
@@ -72,9 +72,8 @@ def test_list_of_a_recipe_says_in_words_what_it_judges(monkeypatch, tmp_path, ca
         "gap: 5m\n"
         "flatline: 50\n"
     )
-    monkeypatch.setattr("clipdetect.cli.list.recipes", lambda: {"own": file})
-    assert main(["list", "own", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)["recipe"]["own"]
+    assert main(["list", str(file), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["recipe"][str(file)]
     assert found["judges"] == [
         "odd: how rare code is among records with the same user, none being a value too; "
         "taken by what follows, not judged itself",
@@ -90,6 +89,16 @@ def test_list_of_a_recipe_says_in_words_what_it_judges(monkeypatch, tmp_path, ca
     ]
     assert found["about"] == "own"
     assert found["settings"]["flatline"] == 50
+    assert main(["list", str(file)]) == 0
+    page = capsys.readouterr().out
+    assert page.startswith(f"{file} (recipe)\n\nown\n\nJudges:\n  odd: how rare code is")
+    assert f"clipdetect --recipe {file} FILE" in page
+    assert "One of your own" not in page
+
+
+def test_list_of_a_recipe_that_is_not_there_says_so(capsys):
+    assert main(["list", "./nosuch.yaml"]) == 2
+    assert capsys.readouterr().err == "clipdetect: ./nosuch.yaml: No such file or directory\n"
 
 
 def test_list_of_a_name_that_two_things_have_shows_both(capsys):
@@ -141,7 +150,7 @@ def test_a_plug_in_that_cannot_be_loaded_is_listed_with_its_error(monkeypatch, c
         def load(self):
             raise ImportError("no module named gone")
 
-    monkeypatch.setattr(registry, "_entry_points", lambda kind: {"gone": Broken()} if kind == "estimator" else {})
+    monkeypatch.setattr(catalog, "_entry_points", lambda kind: {"gone": Broken()} if kind == "estimator" else {})
     assert main(["list"]) == 0
     assert "cannot be loaded from gone:Gone" in " ".join(capsys.readouterr().out.split())
 

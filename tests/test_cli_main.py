@@ -18,6 +18,7 @@ import clipdetect
 from clipdetect import __version__, registry
 from clipdetect.cli import COMMANDS, main
 from clipdetect.config import Config, flag
+from clipdetect.settings import SETTINGS
 
 ROOT = str(Path(__file__).parents[1])
 HEAVY = ("numpy", "numba", "rich", "orjson", "msgspec", "yaml", "scipy")
@@ -92,9 +93,9 @@ def test_every_setting_has_a_flag_and_every_flag_is_a_setting():
     from clipdetect.cli.score import command
 
     flags = {each.name for each in command.params if each.param_type_name == "option" and each.expose_value}
-    assert flags - {"config"} == set(Config.__struct_fields__)
+    assert flags - {"config"} == set(SETTINGS)
     for each in command.params:
-        if each.name in Config.__struct_fields__:
+        if each.name in SETTINGS:
             assert flag(each.name) in each.opts
 
 
@@ -157,7 +158,7 @@ def test_help_shows_every_default():
         "flatline": "none",
     }
     for each in command.params:
-        if each.name not in Config.__struct_fields__:
+        if each.name not in SETTINGS:
             continue
         value = getattr(Config(), each.name)
         value = getattr(value, "name", value)
@@ -344,7 +345,7 @@ def complete(words: str, cwd: str) -> list[str]:
         ("clipdetect -e lev", ["level"]),
         ("clipdetect -t fi", ["fixed"]),
         ("clipdetect --thr", ["--threshold"]),
-        ("clipdetect score --from j", ["jsonl", "journald", "json"]),
+        ("clipdetect score --from j", ["journald", "json", "jsonl"]),
         ("clipdetect li", ["list", "li"]),
         ("clipdetect list zs", ["zscore"]),
         ("clipdetect d.jsonl -f a", ["a.b", "a.c"]),

@@ -9,6 +9,7 @@ import pytest
 from clipdetect.config import Config, MinChange, fingerprint, flag, key, load, to_yaml, variable
 from clipdetect.errors import ConfigError
 from clipdetect.registry import ComponentSpec
+from clipdetect.settings import SETTINGS
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def test_nothing_given_is_the_defaults():
     config, origins = load(environ={})
     assert config == Config()
     assert set(origins.values()) == {"default"}
-    assert set(origins) == set(Config.__struct_fields__)
+    assert set(origins) == set(SETTINGS)
 
 
 def test_flags_beat_environment_beats_file_beats_defaults(write):
@@ -100,8 +101,8 @@ def test_flag_values(name, text, expected):
         (
             "input_format",
             "jsnl",
-            "--from: must be one of auto, jsonl, journald, json, access, syslog, logfmt, log, csv, "
-            "tsv, ssv, plain, pattern, text, got 'jsnl'",
+            "--from: must be one of auto, access, csv, journald, json, jsonl, log, logfmt, "
+            "pattern, plain, ssv, syslog, text, tsv, got 'jsnl'",
         ),
         ("engine", "cuda", "--engine: must be one of auto, python, numba, got 'cuda'"),
         ("estimator", "levl", "--estimator: unknown estimator 'levl', did you mean 'level'?"),
@@ -180,6 +181,37 @@ def test_file_forms_of_a_component(write):
 def test_errors_in_a_file_say_line_and_column(write, text, message):
     lines = refused(path=write(text)).splitlines()
     assert any(line.startswith(message) for line in lines), lines
+
+
+def test_a_recipe_may_be_a_file_that_all_other_layers_beat(write, tmp_path):
+    write("about: my own\nrate: 0.01\nwarmup: 40\nseed: 1\nderive: [log:field=x]\n")
+    (tmp_path / "d.yaml").write_text("recipe: ./c.yaml\nwarmup: 50\nabout: another\n")
+    config, origins = load({"rate": "0.02"}, "d.yaml", {"CLIPDETECT_SEED": "3"})
+    assert (config.rate, config.warmup, config.seed) == (0.02, 50, 3)
+    assert config.derive == (ComponentSpec("log", {"field": "x"}),)
+    assert (origins["derive"], origins["warmup"], origins["recipe"]) == ("./c.yaml:5:9", "d.yaml:2:9", "d.yaml:1:9")
+    assert load({"recipe": "c.yaml"}, environ={}).config.warmup == 40
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rate: 0.01\nwarmpu: 40\n", "./c.yaml:2:1: unknown setting 'warmpu', did you mean 'warmup'?"),
+        ("rate: fast\n", "./c.yaml:1:7: rate: must be a number, got 'fast'"),
+        ("derive:\n  - rate: {windw: 5m}\n", "./c.yaml:2:12: feature.rate.windw: unknown parameter 'windw'"),
+        ("about: [1]\n", "./c.yaml:1:8: about: must be text, got [1]"),
+        ("recipe: sshd\n", "./c.yaml:1:9: recipe: a recipe cannot build on another; -c FILE can"),
+        ("rate: [\n", "./c.yaml:2:1: "),
+    ],
+)
+def test_errors_in_a_recipe_of_ones_own_say_line_and_column(write, text, message):
+    write(text)
+    assert refused(flags={"recipe": "./c.yaml"}).startswith(message)
+
+
+def test_a_recipe_that_is_not_there_is_named():
+    assert refused(flags={"recipe": "./nosuch.yaml"}) == "./nosuch.yaml: No such file or directory"
+    assert refused(flags={"recipe": "shsd"}).endswith("got 'shsd', did you mean 'sshd'?")
 
 
 def test_all_wrong_settings_are_told_at_once(write):
@@ -281,7 +313,7 @@ def test_printed_configuration_reads_back_the_same(write):
     text = to_yaml(first)
     assert "rate: 1.0e-05  # --rate\n" in text or "rate: 1e-05  # --rate\n" in text
     second = load(path=write(text), environ={})
-    for name in Config.__struct_fields__:
+    for name in SETTINGS:
         if name not in ("estimator", "threshold"):
             assert getattr(second.config, name) == getattr(first.config, name), name
     assert fingerprint(second.config) == fingerprint(first.config)

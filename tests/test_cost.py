@@ -24,7 +24,7 @@ from clipdetect.formats.extract import typed
 from clipdetect.formats.objects import Unreadable
 from clipdetect.formats.select import Selection
 from clipdetect.formats.shape import shape
-from clipdetect.records import FormatOptions
+from clipdetect.records import FormatOptions, Head
 
 ROOT = Path(clipdetect.__file__).parent
 SEARCHES = {"search", "sub", "subn", "finditer", "findall", "split"}
@@ -200,7 +200,7 @@ def reading(name: str, start: str) -> Callable[[str], Any]:
     form = registry.get("format", name)(FormatOptions(), Selection([], [], 256, []))
 
     def read(text: str) -> None:
-        form.looks(start + text)
+        form.looks(Head((start + text).encode(), True))
         with contextlib.suppress(Unreadable):
             form.record((start + text).encode())
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import re
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -147,6 +149,76 @@ def test_the_plugin_example_can_be_restored(plugin):
     head, keys, arrays = first.dump()
     second.load(json.loads(json.dumps(head)), keys, arrays)
     assert second.step(X[100:]).score.tobytes() == expected.score[100:].tobytes()
+
+
+def installed(name: str, base: str, folder: Path) -> Path:
+    """The example of docs/plugins.md that has this base class as if installed in a folder, by what the page says."""
+    [block] = [each for each in blocks("python") if f"({base})" in each]
+    (folder / f"{name}.py").write_text(block)
+    info = folder / f"clipdetect_{name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: clipdetect-{name}\nVersion: 1.0\n")
+    pattern = rf'`{name} = "(.*?)"` under `\[project\.entry-points\."(.*?)"\]`'
+    target, group = re.search(pattern, text("docs/plugins.md")).groups()
+    (info / "entry_points.txt").write_text(f"[{group}]\n{name} = {target}\n")
+    return folder
+
+
+@pytest.fixture
+def ltsv(tmp_path):
+    """The example format."""
+    return installed("ltsv", "LogLines", tmp_path)
+
+
+@pytest.fixture
+def steps(tmp_path, monkeypatch):
+    """The example in plain Python."""
+    monkeypatch.syspath_prepend(installed("steps", "PlainEstimator", tmp_path))
+    yield importlib.import_module("steps")
+    sys.modules.pop("steps", None)
+
+
+def test_the_plain_example_keeps_the_laws(steps):
+    check_component(steps.Steps, compiled=False)
+    assert registry.get("estimator", "steps") is steps.Steps
+
+
+def test_the_plain_example_gives_what_the_page_shows(steps, tmp_path):
+    [shown] = [each for each in blocks("console") if "-e steps" in each]
+    command, out = shown.removeprefix("$ ").split("\n", 1)
+    assert run(command.replace("clipdetect", "clipdetect -q"), tmp_path) == out
+
+
+def run(command: str, folder: Path) -> str:
+    """What a shell command prints where the plug-ins of a folder are installed."""
+    paths = os.pathsep.join([str(folder), str(ROOT)])
+    script = f'clipdetect() {{ "{sys.executable}" -m clipdetect "$@"; }}; {command}'
+    environment = {**os.environ, "PYTHONPATH": paths}
+    done = subprocess.run(["sh", "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
+def test_the_format_example_gives_what_the_page_shows(ltsv):
+    [shown] = [each for each in blocks("console") if "size:512" in each]
+    command, out = shown.removeprefix("$ ").split("\n", 1)
+    assert run(f"{command} -q", ltsv) == out
+
+
+def test_the_format_example_is_one_file_that_everything_knows(ltsv):
+    assert "Each label is a field" in run("clipdetect list ltsv", ltsv)
+    assert "must be one of auto, access, csv, journald, json, jsonl, log, logfmt, ltsv, " in run(
+        "clipdetect --from lstv nothing", ltsv
+    )
+    lines = "".join(f"x:{i % 7}\\tstate:up\\n" for i in range(60)) + "x:900\\tup\\n" + "x:900\\tstate:up\\n"
+    *_, unread, last = map(json.loads, run(f"printf '{lines}' | clipdetect -q", ltsv).splitlines())
+    assert (unread["score"], "x" in unread) == (None, False)  # a cell without a label
+    assert (last["anomaly"], last["x"]) == (True, 900)
+
+
+def test_lines_of_the_format_example_are_no_table_without_it():
+    out = run("printf 'time:1\\tx:1\\ntime:2\\tx:2\\n' | clipdetect", ROOT)
+    assert out.startswith("time:1\tx:1\ntime:2\tx:2\n")
+    assert "score" not in out.split("\n")[0]
 
 
 @pytest.fixture

@@ -139,7 +139,7 @@ def test_texts_beside_a_lone_number_are_not_watched():
     records = [{"x": float(i % 9), "s": "ab"[i % 2], "n": None if i < 40 else i % 3} for i in range(300)]
     for sizes in (None, [40], [4000]):
         out, _, pipeline = feed(jsonl(records), sizes=sizes)
-        assert pipeline.detector.columns == ["x", "n"] and pipeline.detector.plan.texts == ()
+        assert pipeline.detector.columns == ["x", "n"] and not pipeline.detector.plan.finds
         assert results(out) == results(feed(jsonl([{**record, "s": 0} for record in records]), field=("x", "n"),
                                             estimator="level")[0])  # fmt: skip
 

@@ -213,6 +213,8 @@ FIRST = [
     ("json", ' { "Records" : [ '), ("journald", '{"MESSAGE":"x","__REALTIME_TIMESTAMP":"1"}'),
     ("ssv", "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action"),
     ("ssv", "srcaddr dstaddr bytes"),
+    ("text", "time:1\tx:1"), ("text", "host:10.0.0.9\tsize:512\tua:-"), ("tsv", "net:in\tbytes"),
+    ("tsv", "12:30\t13:30"), ("tsv", "net:in\tnet:out"),
     ("logfmt", "a=1 b=2"), ("logfmt", 'level=info msg="a b c d" x'), ("logfmt", "type=A msg=audit(1.5:6): pid=1 uid=0"),
     ("syslog", "Jun 14 15:16:01 10.0.0.1 app[1]: x"), ("syslog", "Jun 14 15:16:01 h last message repeated 2 times"),
     ("log", "Jun 14 15:16:01 INFO started"), ("log", "2023-01-01T10:00:00Z INFO app: x"),

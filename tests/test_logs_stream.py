@@ -94,7 +94,7 @@ def test_cuts_change_no_byte(name, flags):
         flags = {"bands": True}
     flags = {**flags, "rate": 0.3, **MORE.get(name, {})}
     whole, said, pipeline = feed(LOGS[name], **flags)
-    assert pipeline.reader.name == name
+    assert pipeline.reader.format.name == name
     assert pipeline.flagged > 0
     for sizes in ([65536], random_sizes(1, 300), random_sizes(2, 20_000)):
         out, others, _ = feed(LOGS[name], sizes=sizes, **flags)

@@ -12,7 +12,8 @@ from feeding import feed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clipdetect.formats.csv import flat, unique
+from clipdetect.formats.cells import unique
+from clipdetect.formats.csv import flat
 from clipdetect.formats.quotes import Quotes, state_after
 
 

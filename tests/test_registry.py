@@ -9,7 +9,7 @@ from typing import Literal
 
 import pytest
 
-from clipdetect import registry
+from clipdetect import catalog
 from clipdetect.components import Estimator, Threshold
 from clipdetect.documentation import describe
 from clipdetect.registry import (
@@ -91,7 +91,7 @@ def plugins(monkeypatch):
         "wrong": Point("wrong", Threshold),
         "level": Point("level", Inner),
     }
-    monkeypatch.setattr(registry, "_entry_points", lambda kind: own if kind == "estimator" else {})
+    monkeypatch.setattr(catalog, "_entry_points", lambda kind: own if kind == "estimator" else {})
 
 
 def test_names_are_found_without_importing_any_component():
@@ -109,11 +109,23 @@ def test_built_in_components_are_found_by_file_name():
     assert get("estimator", "zscore").kind == "estimator"
 
 
-def test_formats_are_named_in_the_order_of_sniffing():
+def test_formats_are_found_by_file_name_and_helpers_are_none():
     assert names("format") == [
-        "jsonl", "journald", "json", "access", "syslog", "logfmt", "log",
-        "csv", "tsv", "ssv", "plain", "pattern", "text",
+        "access", "csv", "journald", "json", "jsonl", "log", "logfmt",
+        "pattern", "plain", "ssv", "syslog", "text", "tsv",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", names("format"))
+def test_what_is_read_of_a_formats_file_is_what_its_class_has(name):
+    made = get("format", name)
+    assert catalog._files("format")[name] == (made.rank, made.opens)
+    assert made.name == name
+
+
+def test_each_rank_is_that_of_one_format():
+    ranks = [file.rank for file in catalog._files("format").values() if file.rank is not None]
+    assert len(set(ranks)) == len(ranks) == 12  # `pattern` knows no records of its own
 
 
 def test_unknown_name_gives_the_nearest_match_and_the_list():

@@ -10,7 +10,20 @@ from clipdetect.cli.options import score_flags, write_sections
 
 
 class ConfigGroup(click.Group):
-    """The flags of `score`, and `check`."""
+    """The flags of `score`, and `check`; a first word that is not `check` is a file."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Flags may stand behind the files, but those behind `check` are its own."""
+        ctx.allow_interspersed_args = args[:1] != ["check"]
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """`check`, or what looks at files."""
+        if args[0] in self.commands:
+            return super().resolve_command(ctx, args)
+        return look.name, look, args
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Options by section, then the subcommand."""
@@ -21,16 +34,26 @@ class ConfigGroup(click.Group):
 @click.group(
     cls=ConfigGroup,
     invoke_without_command=True,
-    subcommand_metavar="[check FILE]",
+    subcommand_metavar="[FILE | check FILE]",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @score_flags
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of such files instead, for editors.")
 @click.pass_context
-def command(context: click.Context, /, config: str | None, **flags: Any) -> None:
+def command(context: click.Context, /, config: str | None, schema: bool, **flags: Any) -> None:
     """Print the resolved configuration as YAML, each value with its origin: the
     defaults, the file of -c, CLIPDETECT_* variables, or a flag, each beating the
-    ones before. The output is a file for -c."""
+    ones before. The output is a file for -c. At its end is the plan: how records
+    are judged and why; with FILE, by the first records of that."""
+    context.obj = (flags, config)
     if context.invoked_subcommand is not None:
+        return
+    if schema:
+        import json
+
+        from clipdetect.schema import schema as made
+
+        click.echo(json.dumps(made(), indent=2, ensure_ascii=False))
         return
     from clipdetect.config import load, to_yaml
 
@@ -46,3 +69,18 @@ def check(file: str) -> None:
 
     load(path=file, environ={})
     click.echo(f"{file}: ok")
+
+
+@click.command("FILE", add_help_option=False)
+@click.argument("file")
+@click.pass_obj
+def look(given: tuple[dict[str, Any], str | None], file: str) -> None:
+    """Print the configuration with the plan for the records of a file."""
+    from clipdetect.config import load, to_yaml
+    from clipdetect.preview import preview
+
+    flags, config = given
+    resolved = load(flags, config)
+    found = preview(resolved.config, file)
+    when = f"by the first records of {file} ({found.format or 'empty'})"
+    click.echo(to_yaml(resolved, found.plan, found.columns, when), nl=False)

@@ -176,18 +176,13 @@ def _shown(values: Sequence[Any]) -> str:
 
 def _records(file: str, appended: list[str], wanted: list[str]) -> Iterator[Sequence[Any]]:
     """The values of what clipdetect has appended, then of the record's own fields; ABSENT where there is none."""
-    from clipdetect.formats import sniff
+    from clipdetect.reader import first_bytes
     from clipdetect.source import Signals, Source
 
     with Signals() as signals:
-        pieces, head, name = iter(Source(file, signals)), b"", None
-        for piece in pieces:
-            head += piece
-            name = sniff(head, False)
-            if name is not None:
-                break
-        name = name or (sniff(head, True) if head else "jsonl")
-        if name == "jsonl":
+        pieces = iter(Source(file, signals))
+        name, head = first_bytes(pieces)
+        if name == "jsonl" or not head:
             yield from _objects(_lines(head, pieces), appended, wanted)
         elif name in ("csv", "tsv"):
             lines = _lines(head.removeprefix(b"\xef\xbb\xbf"), pieces)

@@ -6,6 +6,7 @@ import json
 import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
@@ -13,7 +14,7 @@ from click.shell_completion import CompletionItem
 
 from clipdetect import documentation, registry
 from clipdetect.errors import ConfigError
-from clipdetect.settings import recipes
+from clipdetect.settings import is_file_name, recipe, recipes
 
 RECIPE = "recipe"
 TITLES = {
@@ -25,6 +26,9 @@ TITLES = {
     "format": "Formats",
 }
 WIDTH = 80
+_OWN = """One of your own, to begin with:
+  clipdetect config --recipe {name} > mine.yaml    then change it
+  clipdetect -c mine.yaml FILE"""
 
 
 def _names(kind: str) -> list[str]:
@@ -38,7 +42,7 @@ def known() -> list[str]:
 
 def page(name: str) -> str:
     """All that is called so, in full."""
-    found = [kind for kind in TITLES if name in _names(kind)]
+    found = [RECIPE] if is_file_name(name) else [kind for kind in TITLES if name in _names(kind)]
     return "\n".join(_recipe(name) if kind == RECIPE else _page(kind, name) for kind in found)
 
 
@@ -55,6 +59,8 @@ def command(name: str | None, as_json: bool) -> None:
     installed plug-ins included. With NAME: what it is, its parameters and
     defaults, cost and source; of a recipe what it derives, and its settings."""
     found = [(kind, each) for kind in TITLES for each in _names(kind) if name in (None, each)]
+    if name and is_file_name(name):
+        found = [(RECIPE, name)]
     if not found:
         have = known()
         near = registry.did_you_mean(name or "", have)
@@ -122,15 +128,13 @@ def _page(kind: str, name: str) -> str:
 
 def _settings(name: str) -> dict[str, Any]:
     """A recipe as it stands in its file, `about` included."""
-    from clipdetect import yaml_file  # most listings do not need it
-
-    return dict(yaml_file.read(str(recipes()[name]), f"recipe {name}").values)
+    return dict(recipe(name).values)
 
 
 def _recipe(name: str) -> str:
     """A recipe in full."""
     settings = _settings(name)
-    text = recipes()[name].read_text(encoding="utf-8")
+    text = Path(name if is_file_name(name) else recipes()[name]).read_text(encoding="utf-8-sig")
     judged = [_filled(each, "  ", " " * 6) for each in _judged(settings)]
     lines = [line for line in text.splitlines() if not line.startswith("about:")]
     paragraphs = [
@@ -139,9 +143,7 @@ def _recipe(name: str) -> str:
         "\n".join(["Judges:", *judged]),
         "\n".join(["Settings:", *("  " + line if line else line for line in lines)]),
         f"Use:\n  clipdetect --recipe {name} FILE",
-        "One of your own, to begin with:\n"
-        f"  clipdetect config --recipe {name} > mine.yaml    then change it\n"
-        "  clipdetect -c mine.yaml FILE",
+        *([] if is_file_name(name) else [_OWN.format(name=name)]),
     ]
     return "\n\n".join(paragraphs) + "\n"
 

@@ -14,6 +14,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from clipdetect import registry
+from clipdetect.settings import SETTINGS, default_in_words, flag, recipes
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -72,10 +73,9 @@ def complete(kind: str) -> Callable[[click.Context, click.Parameter, str], list[
 
 
 def complete_recipe(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Completes the names of recipes."""
-    from clipdetect.settings import recipes
-
-    return [CompletionItem(name) for name in recipes() if name.startswith(incomplete)]
+    """Completes the names of recipes, and files."""
+    names = [CompletionItem(name) for name in recipes() if name.startswith(incomplete)]
+    return [*names, CompletionItem(incomplete, type="file")]
 
 
 def complete_field(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -107,188 +107,34 @@ def _first_fields(line: str) -> list[str]:
     return leaves(json.loads(line))
 
 
-def _value(section: str, *names: str, **attributes: Any) -> Callable[[F], F]:
-    return click.option(*names, cls=Flag, section=section, **attributes)
+_COMPLETES = {"field": complete_field, "recipe": complete_recipe}
 
 
-def _switch(section: str, *names: str, help: str) -> Callable[[F], F]:
-    long = names[-1].removeprefix("--")
-    pair = (*names[:-1], f"--{long}/--no-{long}")
-    return click.option(*pair, cls=Flag, section=section, help=help, default=None)
+def _option(setting: str) -> Callable[[F], F]:
+    """The option of a setting."""
+    own = SETTINGS[setting]
+    names = [f"-{own.short}"] if own.short else []
+    said: dict[str, Any] = {"help": f"{own.help} [default: {default_in_words(setting)}]", "section": own.section}
+    if not own.metavar:
+        long = flag(setting)
+        return click.option(*names, f"{long}/--no-{long[2:]}", setting, cls=Flag, default=None, **said)
+    if own.completes:
+        said["shell_complete"] = _COMPLETES.get(own.completes) or complete(own.completes)
+    return click.option(*names, flag(setting), setting, cls=Flag, metavar=own.metavar, multiple=own.repeatable, **said)
 
 
-_WHEN = "auto|always|never"
-_FORMATS = "auto jsonl journald json access syslog logfmt log csv tsv ssv plain pattern text"
-_FLAGS: tuple[Callable[[Any], Any], ...] = (
-    _value(
-        "Input", "-f", "--field", metavar="NAME", multiple=True, shell_complete=complete_field,
-        help="Numeric field to watch: a.b for nested JSON, or a pattern; repeatable. [default: every numeric "
-        "field of the first 1,000 records, but times, identifiers and labels]",
-    ),
-    _value(
-        "Input", "-x", "--exclude", metavar="NAME", multiple=True, shell_complete=complete_field,
-        help="A field or pattern not to watch; repeatable. [default: none]",
-    ),
-    _value(
-        "Input", "--categories", metavar="auto|none|NAME[,NAME]", shell_complete=complete_field,
-        help="Text fields to watch by how rare their values are: names or patterns; auto is those of the first 1,000 "
-        "records that repeat, where neither --field, --derive, --by nor a recipe is given. [default: auto]",
-    ),
-    _value(
-        "Input", "-b", "--by", metavar="NAME[,NAME]", shell_complete=complete_field,
-        help="One model per distinct value of these fields. [default: one model for all]",
-    ),
-    _value(
-        "Input", "--recipe", metavar="NAME", shell_complete=complete_recipe,
-        help="Settings that come with clipdetect for one kind of stream; 'clipdetect list' shows them. "
-        "Your own settings beat them. [default: none]",
-    ),
-    _value(
-        "Input", "--time", metavar="NAME", shell_complete=complete_field,
-        help="Field of the event time: epoch seconds to nanoseconds, or RFC 3339. [default: none]",
-    ),
-    _value(
-        "Input", "--label", metavar="NAME", shell_complete=complete_field,
-        help="Field of the truth, 0/1 or true/false; never watched. [default: none]",
-    ),
-    _value(
-        "Input", "-i", "--from", "input_format", metavar="FORMAT", shell_complete=complete("format"),
-        help=f"Input format: {_FORMATS}. [default: auto]",
-    ),
-    _value(
-        "Input", "--pattern", metavar="REGEX",
-        help="Read lines by this regular expression; its named groups are the fields, (?P<time>...) the time. "
-        "[default: none]",
-    ),
-    _value(
-        "Input", "--extract", metavar="REGEX", multiple=True,
-        help="Also look for fields, its named groups, in the message of a log line; repeatable, the first that "
-        "is found counts. [default: none]",
-    ),
-    _value(
-        "Input", "--records-at", metavar="NAME",
-        help="In a JSON document: the name of the array that holds the records, such as Records. [default: none]",
-    ),
-    _switch("Input", "--follow", help="Go on reading as the files grow, through rotation. [default: no]"),
-    _switch("Input", "--coerce", help="In JSON, numbers written as text are numbers too. [default: no]"),
-    _value(
-        "Input", "--on-error", metavar="pass|skip|fail",
-        help="A record that cannot be read: pass it through unscored, drop it, or stop. [default: pass]",
-    ),
-    _value("Input", "--max-fields", metavar="N", help="Watch at most N fields. [default: 256]"),
-    _value(
-        "Input", "--max-keys", metavar="N",
-        help="Keep at most N models under --by; the least recently used one leaves. [default: 100000]",
-    ),
-    _value(
-        "Input", "--max-line", metavar="SIZE",
-        help="A longer record is one that cannot be read; bytes, K, M or G. [default: 16M]",
-    ),
-    _value(
-        "Model", "--derive", metavar="SPEC", multiple=True, shell_complete=complete("feature"),
-        help="Judge what is derived from the records, such as rate:window=60s,per=user; repeatable. Without "
-        "--field, only that. Logs have their own where neither is given. [default: none]",
-    ),
-    _value(
-        "Model", "-e", "--estimator", metavar="SPEC", shell_complete=complete("estimator"),
-        help="name or name:param=value,...; see 'clipdetect list'. [default: horizons where records have several "
-        "numbers, level for one or with --by]",
-    ),
-    _value(
-        "Model", "-t", "--threshold", metavar="SPEC", shell_complete=complete("threshold"),
-        help="Likewise: what turns raw scores into scores and flags. [default: tail]",
-    ),
-    _value(
-        "Model", "--changepoint", metavar="SPEC", shell_complete=complete("changepoint"),
-        help="Likewise: also say when the normal itself has changed. [default: none]",
-    ),
-    _value(
-        "Model", "--on-change", metavar="ignore|rebase",
-        help="What a change point does to the key's estimator: rebase starts it afresh. [default: ignore]",
-    ),
-    _value(
-        "Model", "--patience", metavar="N",
-        help="After how many records of something new it is the new normal. [default: the estimator's own]",
-    ),
-    _value(
-        "Model", "--warmup", metavar="N",
-        help="Raw scores a key must have given before it is scored, at least 8. [default: 32]",
-    ),
-    _value("Model", "--backfill", metavar="FILE", help="Learn from this file first, without output. [default: none]"),
-    _switch("Model", "--freeze", help="Score without learning. [default: no]"),
-    _value("Model", "--seed", metavar="N", help="Seed of every random choice. [default: 0]"),
-    _value(
-        "Model", "--engine", metavar="auto|python|numba",
-        help="Interpret the kernels, compile them, or start one way and change over when that pays; "
-        "the output is the same. [default: auto]",
-    ),
-    _value(
-        "Flags", "--rate", metavar="R",
-        help="Wanted share of flagged records on clean data, between 0 and 1. [default: 0.001]",
-    ),
-    _value(
-        "Flags", "--direction", metavar="both|up|down",
-        help="Flag only what lies above, or below, the expected value. [default: both]",
-    ),
-    _value(
-        "Flags", "--min-change", metavar="N|N%",
-        help="Flag only what differs from the expected value by this much. [default: 0]",
-    ),
-    _value(
-        "Flags", "--gap", metavar="TIME",
-        help="Also flag the first record after this long without one, such as 60s or 5m. [default: none]",
-    ),
-    _value(
-        "Flags", "--flatline", metavar="N",
-        help="Also flag a field that has not changed for N records. [default: none]",
-    ),
-    _value(
-        "Flags", "--episode", metavar="N|TIME",
-        help="Flag an episode once: what a key's flag is followed by, of the same field and direction, until N "
-        "records or a TIME have passed without one. [default: none]",
-    ),
-    _value(
-        "Flags", "--group", metavar="NAME", shell_complete=complete_field,
-        help="Keys with the same value of this field share their episodes, so that what hits many is flagged "
-        "once. [default: none]",
-    ),
-    _value(
-        "Flags", "--events", metavar="FILE",
-        help="What is known in advance: CSV with start, end, selector, action; an action is mute, widen:K or "
-        "freeze. [default: none]",
-    ),
-    _switch(
-        "Flags", "--feedback", help="Learn from --label where flags should have been, key by key. [default: no]",
-    ),
-    _switch("Flags", "--exit-code", help="Exit with 10 where anything was flagged. [default: no]"),
-    _value(
-        "Output", "-o", "--to", "output_format", metavar="FORMAT", shell_complete=complete("format"),
-        help=f"Output format: one of {_FORMATS}; auto is as the input, and JSON Lines for logs; text gives a log's "
-        "lines as they came. [default: auto]",
-    ),
-    _switch("Output", "-a", "--only-anomalies", help="Write flagged records only. [default: no]"),
-    _switch("Output", "--bands", help="Also write expected, lower and upper per field. [default: no]"),
-    _value("Output", "--prefix", metavar="P", help="Put P before the names of the appended fields. [default: none]"),
-    _value(
-        "State", "--state", metavar="FILE",
-        help="Continue from this file where it exists, and save to it at the end. [default: none]",
-    ),
-    _value("State", "--checkpoint-every", metavar="N", help="Save it every N records too. [default: 100000]"),
-    _value(
-        "Run", "-c", "--config", metavar="FILE",
-        help="YAML file of settings, named like the long flags; between them stand the variables "
-        "CLIPDETECT_RATE and so on. [default: none]",
-    ),
-    _switch("Run", "-q", "--quiet", help="Only errors on stderr. [default: no]"),
-    _switch("Run", "-v", "--verbose", help="Also say what is watched, and a summary. [default: no]"),
-    _value("Run", "--color", metavar=_WHEN, help="Colours on stderr. [default: auto]"),
-    _value("Run", "--progress", metavar=_WHEN, help="A progress line on stderr. [default: auto]"),
-    click.option("--line-buffered", is_flag=True, hidden=True, expose_value=False),  # output is never held back
+_CONFIG = click.option(
+    "-c", "--config", cls=Flag, section="Run", metavar="FILE",
+    help="YAML file of settings, named like the long flags; between them stand the variables "
+    "CLIPDETECT_RATE and so on. [default: none]",
 )  # fmt: skip
+_LINE_BUFFERED = click.option("--line-buffered", is_flag=True, hidden=True, expose_value=False)  # it always is
 
 
 def score_flags(function: F) -> F:
     """Give a command all flags of `score`."""
-    for each in reversed(_FLAGS):
+    options = [_option(name) for name in SETTINGS]
+    first = next(i for i, each in enumerate(SETTINGS.values()) if each.section == "Run")
+    for each in reversed([*options[:first], _CONFIG, *options[first:], _LINE_BUFFERED]):
         function = each(function)
     return function

@@ -8,6 +8,7 @@ from typing import Any
 from clipdetect.formats.extract import typed
 from clipdetect.formats.log_lines import LogLines
 from clipdetect.formats.objects import Unreadable
+from clipdetect.records import SURE, UNLIKE, Head
 
 __all__ = ["Access"]
 
@@ -44,6 +45,7 @@ class Access(LogLines):
     """
 
     name = "access"
+    rank = 50
     derive = (
         "rare:field=method+status",
         "rate:window=60s",
@@ -79,12 +81,16 @@ class Access(LogLines):
         return record
 
     @classmethod
-    def looks(cls, text: str) -> bool:
-        """Whether a first line is one."""
-        if _USUAL.match(text):
-            return True
-        found = _TIME.search(text)
-        return found is not None and _AFTER_TIME.match(text, found.end()) is not None
+    def looks(cls, head: Head) -> float:
+        return SURE if _begins(head.row) else UNLIKE
+
+
+def _begins(text: str) -> bool:
+    """Whether a first line is one."""
+    if _USUAL.match(text):
+        return True
+    found = _TIME.search(text)
+    return found is not None and _AFTER_TIME.match(text, found.end()) is not None
 
 
 def _unusual(text: str) -> tuple[dict[str, Any], list[Any]]:

@@ -1,7 +1,8 @@
-"""CSV cells to numbers, many at once. Gives up on anything that is not plainly a number."""
+"""Cells of CSV: to numbers, many at once, where all are plainly numbers; and what a first row of them is."""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any
@@ -10,9 +11,10 @@ import numpy as np
 import orjson
 
 from clipdetect.formats.json_text import cell_number
-from clipdetect.formats.values import LARGEST, cell
+from clipdetect.formats.values import LARGEST, NUMBER, cell
 
 NUMERIC = b"0123456789+-.eE "
+LONGEST_HEADING = 64  # characters; a longer first cell is prose
 
 
 def numeric_columns(lines: list[bytes], delimiter: bytes, places: Sequence[int], width: int) -> np.ndarray | None:
@@ -59,3 +61,43 @@ def as_json(text: str) -> Any:
     if not text:
         return None
     return text if cell(text)[1] else cell_number(text)
+
+
+def is_table(text: str, comma: str) -> bool:
+    """Whether the first record is a header, or cells most of which are numbers or empty."""
+    try:
+        row = next(csv.reader((line + "\n" for line in text.split("\n")), delimiter=comma), [])
+    except csv.Error:  # a carriage return within
+        row = text.partition("\n")[0].split(comma)
+    if len(row) < 2:
+        return False
+    numeric = sum(bool(NUMBER.match(each)) or not each.strip() for each in row)
+    if 2 * numeric >= len(row):
+        return True
+    names = [each for each in row if each]
+    tidy = all(len(name) <= LONGEST_HEADING and name[:1] != " " for name in names)
+    return (
+        tidy
+        and len(names) >= 2
+        and len(set(names)) == len(names)
+        and sum(" " in name for name in names) <= len(names) / 2
+    )
+
+
+def ended(text: str) -> list[str]:
+    """The lines of a record with their newlines; nothing else ends a line."""
+    *lines, last = text.split("\n")
+    return [line + "\n" for line in lines] + [last]
+
+
+def unique(row: list[str]) -> list[str]:
+    """Names of the columns; a name that comes again gets a number."""
+    found: dict[str, None] = {}
+    numbers: dict[str, int] = {}  # the next one to try
+    for name in row:
+        base = name
+        while name in found:
+            n = numbers.get(base, 2)
+            name, numbers[base] = f"{base}_{n}", n + 1
+        found[name] = None
+    return list(found)

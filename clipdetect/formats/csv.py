@@ -11,17 +11,18 @@ import orjson
 from clipdetect.errors import ConfigError, InputError
 from clipdetect.formats.annotate import mark_cells, names, texts, words
 from clipdetect.formats.beside import beside, wanted
-from clipdetect.formats.cells import as_json, numeric_columns
+from clipdetect.formats.binary import is_binary
+from clipdetect.formats.cells import as_json, ended, is_table, numeric_columns, unique
 from clipdetect.formats.codes import Codes, coded, mixed_columns
 from clipdetect.formats.json_text import dumps
 from clipdetect.formats.lines import Lines, prepend
-from clipdetect.formats.objects import BOM, Rows, Unreadable, Values
+from clipdetect.formats.objects import Rows, Unreadable, Values
 from clipdetect.formats.quotes import Quotes
 from clipdetect.formats.select import LONGEST_NAME, Selection
 from clipdetect.formats.values import ABSENT, cell, said
 from clipdetect.numerics.categories import field_of, is_text
 from clipdetect.numerics.words import cut
-from clipdetect.records import Annotation, Batch, FormatOptions, concatenated
+from clipdetect.records import BOM, LIKELY, UNLIKE, Annotation, Batch, FormatOptions, Head, concatenated
 
 __all__ = ["Csv"]
 
@@ -34,6 +35,7 @@ class Csv(Lines):
     """CSV with or without a header. The annotation is further cells at the end of each row."""
 
     name = "csv"
+    rank = 90
     delimiter: ClassVar[bytes] = b","
     missing: ClassVar[str] = ""  # the cell that stands for no value, beside the empty one
 
@@ -50,6 +52,13 @@ class Csv(Lines):
         self._held: list[bytes] = []  # what came between the header and the first record
         self._rendered: list[str] | None = None
         self.codes = Codes(self.missing)
+
+    @classmethod
+    def looks(cls, head: Head) -> float:
+        comma = cls.delimiter.decode()
+        if comma not in head.row or head.data[:1] in (b"[", b"{") or is_binary(head.line):
+            return UNLIKE
+        return LIKELY if is_table(head.data.decode("utf-8", "replace"), comma) else UNLIKE
 
     def start(self, name: str) -> None:
         super().start(name)
@@ -396,25 +405,6 @@ class Csv(Lines):
         if header and annotation.keep is None:  # right before the first record, behind bad lines that came before
             done[0], header = header + done[0], b""
         return header + self.joined(batch, annotation, done, converting=True)
-
-
-def ended(text: str) -> list[str]:
-    """The lines of a record with their newlines; nothing else ends a line."""
-    *lines, last = text.split("\n")
-    return [line + "\n" for line in lines] + [last]
-
-
-def unique(row: list[str]) -> list[str]:
-    """Names of the columns; a name that comes again gets a number."""
-    found: dict[str, None] = {}
-    numbers: dict[str, int] = {}  # the next one to try
-    for name in row:
-        base = name
-        while name in found:
-            n = numbers.get(base, 2)
-            name, numbers[base] = f"{base}_{n}", n + 1
-        found[name] = None
-    return list(found)
 
 
 def flat(record: dict[str, Any]) -> dict[str, str]:

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 from clipdetect.formats.jsonl import Jsonl
 from clipdetect.formats.select import Selection
-from clipdetect.records import FormatOptions
+from clipdetect.records import SURE, UNLIKE, FormatOptions, Head
 
 __all__ = ["Journald"]
 
 TIME = "__REALTIME_TIMESTAMP"  # when the journal took the record in [us]
+MARK = f'"{TIME}"'.encode()
 
 
 class Journald(Jsonl):
@@ -20,6 +21,8 @@ class Journald(Jsonl):
     """
 
     name = "journald"
+    rank = 20
+    opens = b"{"
     derive = (
         "template:field=MESSAGE",
         "rare:field=SYSLOG_IDENTIFIER+PRIORITY",
@@ -31,3 +34,7 @@ class Journald(Jsonl):
 
     def __init__(self, options: FormatOptions, selection: Selection) -> None:
         super().__init__(replace(options, time=options.time or TIME), selection)
+
+    @classmethod
+    def looks(cls, head: Head) -> float:
+        return SURE if MARK in head.line else UNLIKE

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from clipdetect.formats.annotate import texts
 from clipdetect.formats.json_text import dumps, exact
 from clipdetect.formats.jsonl import Jsonl, append
-from clipdetect.formats.objects import BOM, Rows, Unreadable
+from clipdetect.formats.objects import Rows, Unreadable
 from clipdetect.formats.select import Selection, nearest
-from clipdetect.records import Annotation, Batch, FormatOptions, concatenated
+from clipdetect.records import BOM, SURE, UNLIKE, Annotation, Batch, FormatOptions, Head, Incomplete, concatenated
 from clipdetect.wall import fault, is_fault
 
 __all__ = ["Json"]
@@ -22,6 +23,7 @@ COLON = re.compile(rb"[ \t\r\n]*(:)?")
 BLANKS = b" \t\r\n"
 LOOKED = 1 << 16  # bytes of a document in which other arrays are looked for
 USUAL = "Records"  # where the array of a document stands, if not told otherwise
+DOCUMENT = f'{{"{USUAL}":['.encode()  # how such a document begins
 
 
 class Json(Jsonl):
@@ -32,12 +34,33 @@ class Json(Jsonl):
     """
 
     name = "json"
+    rank = 10
+    opens = b"[{"
 
     def __init__(self, options: FormatOptions, selection: Selection) -> None:
         super().__init__(options, selection)
         self._written = False  # whether the output has an element yet
         self._reached = self._dropped = False  # whether the input had one, and the last one was left out
         self._separator = b""  # what stands behind the last element
+
+    @classmethod
+    def looks(cls, head: Head) -> float:
+        text = head.data
+        if text[:1] == b"[":
+            rest = text[1:].lstrip(BLANKS)
+            if rest[:1] in (b"{", b"]") or (not rest and head.final):
+                return SURE
+            if not rest or b"\n" not in rest:
+                if not head.final:
+                    raise Incomplete
+            return SURE if _is_element(rest.partition(b"\n")[0].rstrip(b"\r ,]")) else UNLIKE
+        if text[:1] == b"{":
+            compact = b"".join(text[:256].split())[: len(DOCUMENT)]
+            if compact == DOCUMENT:
+                return SURE
+            if DOCUMENT.startswith(compact) and not head.final:
+                raise Incomplete
+        return UNLIKE
 
     def start(self, name: str) -> None:
         super().start(name)
@@ -274,6 +297,15 @@ class Json(Jsonl):
 
     def finish(self) -> bytes:
         return b"\n]\n"
+
+
+def _is_element(line: bytes) -> bool:
+    """Whether what follows an opening bracket is an array's element, not a log line like `[12:03] started`."""
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def opening(buffer: bytes, at: int, path: str) -> int:

@@ -13,10 +13,10 @@ from clipdetect.formats.extract import Extract
 from clipdetect.formats.fast import Fast
 from clipdetect.formats.json_text import dumps, exact
 from clipdetect.formats.lines import Lines
-from clipdetect.formats.objects import BOM, Rows, Taken, Unreadable, parse
+from clipdetect.formats.objects import Rows, Taken, Unreadable, parse
 from clipdetect.formats.select import Selection
 from clipdetect.formats.values import look_up
-from clipdetect.records import Annotation, Batch, FormatOptions
+from clipdetect.records import BOM, SURE, UNLIKE, Annotation, Batch, FormatOptions, Head
 from clipdetect.wall import fault, is_fault
 
 __all__ = ["Jsonl"]
@@ -29,6 +29,8 @@ class Jsonl(Lines):
     """JSON Lines. The annotation goes in front of each object's closing brace."""
 
     name = "jsonl"
+    rank = 30
+    opens = b"{"
     message: ClassVar[str] = "message"  # the field in which `--extract` looks
 
     def __init__(self, options: FormatOptions, selection: Selection) -> None:
@@ -38,6 +40,10 @@ class Jsonl(Lines):
         self.annotator = JsonAnnotator(options)
         self.extract = Extract(options.extract)
         self.first = selection.records == 0
+
+    @classmethod
+    def looks(cls, head: Head) -> float:
+        return SURE if head.line else UNLIKE
 
     def block(self, lines: list[bytes], text: bytes, first_line: int) -> Batch:
         faults = []

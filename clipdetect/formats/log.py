@@ -9,6 +9,7 @@ from clipdetect.formats.extract import typed
 from clipdetect.formats.log_lines import LogLines
 from clipdetect.formats.objects import Unreadable
 from clipdetect.formats.times import FORMS
+from clipdetect.records import SURE, UNLIKE, Head
 
 __all__ = ["Log"]
 
@@ -134,6 +135,7 @@ class Log(LogLines):
     """
 
     name = "log"
+    rank = 80
     derive = ("template:field=message", "rare:field=level", "rate:window=60s", "interval")
 
     def read(self, text: str) -> dict[str, Any]:
@@ -165,22 +167,26 @@ class Log(LogLines):
         return _finished(record)
 
     @classmethod
-    def looks(cls, text: str) -> bool:
-        """Whether a first line is one: its time stands among the first two words, and no `name:` before it."""
-        found = _STAMP.search(text, 0, NEAR)
-        if found is None or text[0] == '"':
+    def looks(cls, head: Head) -> float:
+        return SURE if _begins(head.row) else UNLIKE
+
+
+def _begins(text: str) -> bool:
+    """Whether a first line is one: its time stands among the first two words, and no `name:` before it."""
+    found = _STAMP.search(text, 0, NEAR)
+    if found is None or text[0] == '"':
+        return False
+    if _CLUSTER.match(text) or _NODES.match(text):
+        return True
+    before, rest = text[: found.start()], text[found.end() :]
+    if found["time"] is None:  # a time of day: only with a level
+        return any(rule.match(rest) for rule in (_LEVEL_FIRST, *_BOXED))
+    if len(before) > 1 and not _BEFORE.match(before):
+        if len(before.split()) > 1 or before.rstrip()[-1:] in ":=" or before[:1].isspace():
             return False
-        if _CLUSTER.match(text) or _NODES.match(text):
-            return True
-        before, rest = text[: found.start()], text[found.end() :]
-        if found["time"] is None:  # a time of day: only with a level
-            return any(rule.match(rest) for rule in (_LEVEL_FIRST, *_BOXED))
-        if len(before) > 1 and not _BEFORE.match(before):
-            if len(before.split()) > 1 or before.rstrip()[-1:] in ":=" or before[:1].isspace():
-                return False
-        if rest[:1] in (",", "\t", ";"):  # the first cell of a table, unless a level follows
-            return rest[1:2] in (" ", "\t") or bool(_LEVEL_FIRST.match(rest))
-        return any(map(str.isalpha, rest))
+    if rest[:1] in (",", "\t", ";"):  # the first cell of a table, unless a level follows
+        return rest[1:2] in (" ", "\t") or bool(_LEVEL_FIRST.match(rest))
+    return any(map(str.isalpha, rest))
 
 
 def _whole(parts: dict[str, Any]) -> dict[str, Any]:

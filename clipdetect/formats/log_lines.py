@@ -57,11 +57,6 @@ class LogLines(Lines):
         batch.objects = []
         return batch
 
-    @classmethod
-    def looks(cls, text: str) -> bool:
-        """Whether a stream whose first line this is has this format."""
-        return False
-
     # -- in -----------------------------------------------------------------------------------
 
     def record(self, piece: bytes) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from clipdetect.clocks import AMBIGUOUS, MOMENTS
 from clipdetect.formats.extract import typed
 from clipdetect.formats.log_lines import LogLines
 from clipdetect.formats.objects import Unreadable
+from clipdetect.records import SURE, UNLIKE, Head
 
 __all__ = ["Logfmt"]
 
@@ -28,6 +29,7 @@ class Logfmt(LogLines):
     """
 
     name = "logfmt"
+    rank = 70
     derive = ("template:field=msg", "rare:field=level", "rate:window=60s", "interval")
     measures = True
     time_fields = (*MOMENTS, AMBIGUOUS)
@@ -48,13 +50,17 @@ class Logfmt(LogLines):
         return record
 
     @classmethod
-    def looks(cls, text: str) -> bool:
-        """Whether a first line is one: it begins with a pair, and at least two pairs are most of it."""
-        if not _FIRST.match(text):
-            return False
-        found = _PAIR.findall(text)
-        pairs = sum(bool(equals) for _, equals, _, _ in found)
-        return pairs >= 2 and 2 * pairs > len(found)
+    def looks(cls, head: Head) -> float:
+        return SURE if _begins(head.row) else UNLIKE
+
+
+def _begins(text: str) -> bool:
+    """Whether a first line is one: it begins with a pair, and at least two pairs are most of it."""
+    if not _FIRST.match(text):
+        return False
+    found = _PAIR.findall(text)
+    pairs = sum(bool(equals) for _, equals, _, _ in found)
+    return pairs >= 2 and 2 * pairs > len(found)
 
 
 def _unescaped(found: re.Match[str]) -> str:

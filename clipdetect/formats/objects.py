@@ -17,11 +17,10 @@ from clipdetect.formats.codes import coded
 from clipdetect.formats.select import Selection, leaves
 from clipdetect.formats.values import ABSENT, look_up, number, said
 from clipdetect.numerics.categories import field_of, is_text
-from clipdetect.records import Batch, FormatOptions, Problem, ValueProblem
+from clipdetect.records import BOM, Batch, FormatOptions, Problem, ValueProblem
 
 DEEPEST = 950  # levels of nesting, a little less than Python's own limit, which depends on the moment
 _OPENING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*"?|([\[{])|[\]}]', re.DOTALL)
-BOM = b"\xef\xbb\xbf"
 
 
 class Unreadable(Exception):

@@ -11,10 +11,10 @@ from clipdetect.formats.annotate import mark_cells, texts
 from clipdetect.formats.beside import wanted
 from clipdetect.formats.json_text import cell_number
 from clipdetect.formats.lines import Lines
-from clipdetect.formats.objects import BOM, Rows, Unreadable
+from clipdetect.formats.objects import Rows, Unreadable
 from clipdetect.formats.select import Selection
-from clipdetect.formats.values import LARGEST, cell, said
-from clipdetect.records import Annotation, Batch, FormatOptions
+from clipdetect.formats.values import LARGEST, NUMBER, cell, said
+from clipdetect.records import BOM, SURE, UNLIKE, Annotation, Batch, FormatOptions, Head
 
 __all__ = ["Plain"]
 
@@ -26,10 +26,17 @@ class Plain(Lines):
     """One number a line; the answer is the line, a tab, the score, a tab and the flag."""
 
     name = "plain"
+    rank = 40
+    opens = b"+-.0123456789NnIi"
 
     def __init__(self, options: FormatOptions, selection: Selection) -> None:
         super().__init__(options, selection)
         selection.learn(FIELD)
+
+    @classmethod
+    def looks(cls, head: Head) -> float:
+        row = head.row
+        return SURE if NUMBER.match(row) or row.strip().lower() in ("nan", "inf", "-inf") else UNLIKE
 
     def block(self, lines: list[bytes], text: bytes, first_line: int) -> Batch:
         selection, options = self.selection, self.options

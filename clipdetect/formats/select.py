@@ -18,7 +18,6 @@ DISCOVERY = 1000  # readable records after which the set of fields is settled
 LOOK_AGAIN = 100  # records that are read with care even where all fields are named, to know what there is
 MOST_NAMES = 2000  # names remembered
 LONGEST_NAME = 1000  # characters of a name; what has a longer one is only found where it is named
-FOUND = "auto"  # the texts that repeat are categories
 LEAST_SEEN, REPEATS = 8, 4  # a text repeats once it was there this often, and this often per different value,
 PRESENT = 10  # and in every so many records; rarer ones tell what sort of record it is, each a column
 MOST_TEXTS = 64  # fields found in this way
@@ -93,8 +92,8 @@ class Selection:
     fields : names or globs the user asked for; none = every measure found. exclude : not these.
     reserved : names that are never features (`--by`, `--time`, `--label`).
     columns : names of the open columns. records : readable records seen. frozen : no more open.
-    texts : names or globs of text fields to watch as categories, or `auto`; their columns hold codes, under
-    the names of `numerics.categories`. lists : whether list elements are looked at.
+    texts : names or globs of text fields to watch as categories; their columns hold codes, under the names of
+    `numerics.categories`. finds : whether those that repeat are, too. lists : whether list elements are looked at.
     watch : whether anything is, where no fields are named.
     alone : whether texts that repeat are watched beside one single number, too.
     clocks : fields that are no measures by their name and first value.
@@ -111,17 +110,18 @@ class Selection:
         watch: bool = True,
         needed: Sequence[str] = (),
         texts: Sequence[str] = (),
+        finds: bool = False,
         alone: bool = True,
     ) -> None:
         self.fields, self.exclude, self.max_fields = list(fields), list(exclude), max_fields
         self.reserved = {name for name in reserved if name}
         self.texts = list(texts)
-        named = [name for name in texts if name != FOUND]
-        asked = [*dict.fromkeys(fields), *map(column_of, dict.fromkeys(named))]
+        self.finds = finds
+        asked = [*dict.fromkeys(fields), *map(column_of, dict.fromkeys(texts))]
         self.columns: list[str] = [name for name in asked if not is_glob(name)][:max_fields]
         self.lists = any("[" in name for name in (*fields, *reserved, *texts))
-        self.watch, self.needed, self.alone = watch, [*needed, *named], alone
-        self.seeks = FOUND in texts or any(map(is_glob, texts))  # whether texts are looked for
+        self.watch, self.needed, self.alone = watch, [*needed, *texts], alone
+        self.seeks = finds or any(map(is_glob, texts))  # whether texts are looked for
         self.candidates: dict[str, tuple[int, list[int]] | None] = {}  # how often, and which values; None: no category
         self.memory: dict[str, Any] = {}
         self.records = 0
@@ -195,15 +195,15 @@ class Selection:
 
     def forget_texts(self) -> bool:
         """Look for no more texts that repeat; whether they were looked for."""
-        found = FOUND in self.texts
+        found = self.finds
         if found:
-            self.texts, self.seeks = [], False
+            self.finds = self.seeks = False
         return found
 
     def _repeats(self, name: str, value: str | bool) -> bool:
         if name not in self.candidates:
             none = name in self.reserved or name in self.columns or matches(name, self.exclude)
-            if FOUND in self.texts:
+            if self.finds:
                 none = none or not measures(name) or sum(map(is_text, self.columns)) >= MOST_TEXTS
             else:
                 none = none or not matches(name, self.texts)
@@ -211,7 +211,7 @@ class Selection:
                 return False
             self.candidates[name] = None if none else (0, [])
         found = self.candidates[name]
-        if found is None or FOUND not in self.texts:
+        if found is None or not self.finds:
             return found is not None
         if isinstance(value, str) and (not cell(value)[1] or math.isfinite(times.seconds(value))):
             self.candidates[name] = None  # numbers and times

@@ -8,6 +8,7 @@ from typing import Any
 from clipdetect.formats.extract import typed
 from clipdetect.formats.log_lines import BOM, LogLines
 from clipdetect.formats.objects import Unreadable
+from clipdetect.records import SURE, UNLIKE, Head
 
 __all__ = ["Syslog"]
 
@@ -45,6 +46,7 @@ class Syslog(LogLines):
     """
 
     name = "syslog"
+    rank = 60
     derive = ("template:field=message", "rare:field=program", "rate:window=60s", "interval")
 
     def read(self, text: str) -> dict[str, Any]:
@@ -66,17 +68,21 @@ class Syslog(LogLines):
         return record
 
     @classmethod
-    def looks(cls, text: str) -> bool:
-        """Whether a first line is one: `<PRI>`, or a time without a year or with a zone, a host and more."""
-        found = _USUAL.match(text)
-        if found is None:
-            return _NEW.match(text) is not None
-        priority, time, host, program, *_ = found.groups()
-        if priority is not None:
-            return True
-        if host is None or _LEVEL.match(host):
-            return False
-        return bool(found[10]) and (time[0].isalpha() or (program is not None and bool(_ZONED.match(time))))
+    def looks(cls, head: Head) -> float:
+        return SURE if _begins(head.row) else UNLIKE
+
+
+def _begins(text: str) -> bool:
+    """Whether a first line is one: `<PRI>`, or a time without a year or with a zone, a host and more."""
+    found = _USUAL.match(text)
+    if found is None:
+        return _NEW.match(text) is not None
+    priority, time, host, program, *_ = found.groups()
+    if priority is not None:
+        return True
+    if host is None or _LEVEL.match(host):
+        return False
+    return bool(found[10]) and (time[0].isalpha() or (program is not None and bool(_ZONED.match(time))))
 
 
 def _priority(text: str) -> dict[str, Any]:

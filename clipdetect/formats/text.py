@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clipdetect.errors import InputError
 from clipdetect.formats.lines import Lines
-from clipdetect.records import Annotation, Batch
+from clipdetect.records import ANYTHING, UNLIKE, Annotation, Batch, Head
 
 __all__ = ["Text"]
 
@@ -13,7 +13,12 @@ class Text(Lines):
     """Lines of no known format leave as they came, unscored, whatever their length. Binary never goes to a terminal."""
 
     name = "text"
+    rank = 1000
     _last = b"\n"
+
+    @classmethod
+    def looks(cls, head: Head) -> float:
+        return ANYTHING if head.line else UNLIKE
 
     def decode(self, data: bytes, final: bool) -> Batch:
         if self.options.terminal and b"\0" in data:
